@@ -1,0 +1,111 @@
+"""The seam to storage: what every backstore can do, in bytes.
+
+Two families of calls:
+
+* `read_if_cached` never blocks and runs on the event loop;
+* everything else may block and runs on a worker thread, unless `never_blocks` says that the loop may call it as well.
+
+Every failure is a `BackstoreError` with the system's `errno`: ENOSPC for no room, EIO for a medium error, ENODEV for
+storage that is gone, EROFS for storage that cannot be written. A failed write leaves the bytes that it did not reach
+as they were.
+"""
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from typing_extensions import Buffer
+
+__all__ = ["Backstore", "Capabilities", "Extent", "Provisioning"]
+
+
+class Provisioning(enum.Enum):
+    """What the storage keeps for a run of bytes (SBC-4 §4.7.4)."""
+
+    MAPPED = 0
+    DEALLOCATED = 1
+    ANCHORED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """A run of `length` bytes that share one provisioning state."""
+
+    length: int
+    provisioning: Provisioning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backstore can do beyond reading and writing; SCSI offers to initiators only what stands here."""
+
+    discard: bool = False
+    """`discard` gives the room back, and the bytes then read as zeros."""
+    discard_granularity: int = 1
+    """Bytes; smaller or unaligned discards are rounded inwards, and what is left over is written with zeros."""
+    map_status: bool = False
+    """`map_status` tells mapped from deallocated; without it everything counts as mapped."""
+    physical_block_length: int = 512
+    """Bytes that the storage writes at once; a smaller write costs it a read."""
+    rotational: bool = False
+
+
+class Backstore(ABC):
+    """A fixed run of bytes that can be read and written at any offset.
+
+    Offsets and lengths are bytes and within `size`: the caller has checked them. A backstore that needs aligned
+    access (O_DIRECT) takes care of that itself.
+    """
+
+    kind: str = ""
+    """The registered name, e.g. `fileio`."""
+    size: int
+    """Bytes."""
+    read_only: bool = False
+    write_back: bool = False
+    """A write may return before the bytes are durable; `flush` (or `durable=True`) makes them so."""
+    never_blocks: bool = False
+    """No call waits for anything (memory, null): the event loop may call all of them."""
+    capabilities: Capabilities = Capabilities()
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """A text that is the same after a restart and differs between backstores; serial numbers derive from it."""
+
+    def read_if_cached(self, offset: int, buffer: memoryview) -> bool:
+        """Fill `buffer` from `offset` without blocking; False (with `buffer` undefined) if that is not possible."""
+        return False
+
+    @abstractmethod
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill `buffer` from `offset`."""
+
+    @abstractmethod
+    def write(self, offset: int, buffers: Sequence[Buffer], *, durable: bool = False) -> None:
+        """Write `buffers`, one after the other, from `offset`; with `durable` (FUA) return only when they are safe."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Make every write that has returned durable."""
+
+    def discard(self, offset: int, length: int) -> None:
+        """Give back the room of `length` bytes, which then read as zeros."""
+        self.write_zeroes(offset, length)
+
+    @abstractmethod
+    def write_zeroes(self, offset: int, length: int, *, durable: bool = False) -> None:
+        """Zero `length` bytes; the room stays taken where the storage can tell the difference."""
+
+    def map_status(self, offset: int, length: int) -> Extent:
+        """The first extent at `offset`, at most `length` bytes long."""
+        return Extent(length=length, provisioning=Provisioning.MAPPED)
+
+    def resize(self, size: int) -> None:
+        """Change `size` (bytes); shrinking loses the bytes beyond it."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def close(self) -> None:
+        """Flush and let go of the storage; the backstore is not used again."""

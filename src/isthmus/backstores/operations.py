@@ -1,0 +1,253 @@
+"""Block operations: what SCSI asks of a backstore, as values, so that who asks need not know on which thread they run.
+
+`operation.run(backstore)` does it, blocking, and gives the result. `operation.run_inline(backstore)` does it only if
+that cannot block, and otherwise gives `WOULD_BLOCK`.
+"""
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from typing_extensions import Buffer
+
+from isthmus.backstores.base import Backstore, Extent
+
+__all__ = [
+    "WOULD_BLOCK",
+    "BlockOperation",
+    "CompareAndWrite",
+    "Discard",
+    "Flush",
+    "MapStatus",
+    "Miscompare",
+    "Read",
+    "Resize",
+    "WouldBlock",
+    "Write",
+    "WriteRepeated",
+    "WriteZeroes",
+]
+
+MAX_CHUNK: Final = 1 << 20
+"""Bytes written at once by the operations that repeat a pattern."""
+
+
+class WouldBlock(enum.Enum):
+    """The answer of `run_inline` when a worker has to do the operation."""
+
+    WOULD_BLOCK = 0
+
+
+WOULD_BLOCK: Final = WouldBlock.WOULD_BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOperation(ABC):
+    """One thing to do with a backstore."""
+
+    @abstractmethod
+    def run(self, backstore: Backstore) -> Any:
+        """Do it, and block while it takes; raises `BackstoreError`."""
+
+    def run_inline(self, backstore: Backstore) -> Any | Literal[WouldBlock.WOULD_BLOCK]:
+        """Do it at once if it cannot block, else answer `WOULD_BLOCK` and change nothing."""
+        return self.run(backstore) if backstore.never_blocks else WOULD_BLOCK
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether no other access to `extent` may overlap this one in time (SBC-4 §5.3: COMPARE AND WRITE)."""
+        return False
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The bytes touched, as (offset, length)."""
+        return (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Read(BlockOperation):
+    """Read `length` bytes from `offset`; gives a `memoryview` of them."""
+
+    offset: int
+    length: int
+
+    def run(self, backstore: Backstore) -> memoryview:
+        buffer = memoryview(bytearray(self.length))
+        backstore.read_into(self.offset, buffer)
+        return buffer
+
+    def run_inline(self, backstore: Backstore) -> memoryview | Literal[WouldBlock.WOULD_BLOCK]:
+        buffer = memoryview(bytearray(self.length))
+        if backstore.read_if_cached(self.offset, buffer):
+            return buffer
+        return self.run(backstore) if backstore.never_blocks else WOULD_BLOCK
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (self.offset, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class Write(BlockOperation):
+    """Write `data` at `offset`, durably if asked (FUA)."""
+
+    offset: int
+    data: Sequence[Buffer]
+    length: int
+    durable: bool = False
+
+    def run(self, backstore: Backstore) -> None:
+        backstore.write(self.offset, self.data, durable=self.durable)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (self.offset, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRepeated(BlockOperation):
+    """Write `pattern` over and over from `offset` until `length` bytes (a multiple of its length) are written."""
+
+    offset: int
+    length: int
+    pattern: bytes
+
+    def run(self, backstore: Backstore) -> None:
+        repeats = max(1, min(MAX_CHUNK, self.length) // len(self.pattern))
+        chunk = memoryview(self.pattern * repeats)
+        done = 0
+        while done < self.length:
+            part = chunk[: self.length - done]
+            backstore.write(self.offset + done, (part,))
+            done += len(part)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (self.offset, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class Flush(BlockOperation):
+    """Make all that is written durable."""
+
+    def run(self, backstore: Backstore) -> None:
+        backstore.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Discard(BlockOperation):
+    """Give back the room of each (offset, length)."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+    def run(self, backstore: Backstore) -> None:
+        for offset, length in self.ranges:
+            backstore.discard(offset, length)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        if not self.ranges:
+            return (0, 0)
+        start = min(offset for offset, _ in self.ranges)
+        return (start, max(offset + length for offset, length in self.ranges) - start)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteZeroes(BlockOperation):
+    """Zero `length` bytes from `offset`, and keep the room."""
+
+    offset: int
+    length: int
+    durable: bool = False
+
+    def run(self, backstore: Backstore) -> None:
+        backstore.write_zeroes(self.offset, self.length, durable=self.durable)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (self.offset, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class MapStatus(BlockOperation):
+    """The provisioning of `length` bytes from `offset`: at most `limit` extents, neighbours of one state joined."""
+
+    offset: int
+    length: int
+    limit: int
+
+    def run(self, backstore: Backstore) -> list[Extent]:
+        extents: list[Extent] = []
+        done = 0
+        while done < self.length:
+            extent = backstore.map_status(self.offset + done, self.length - done)
+            done += extent.length
+            if extents and extents[-1].provisioning is extent.provisioning:
+                joined = extents[-1].length + extent.length
+                extents[-1] = Extent(length=joined, provisioning=extent.provisioning)
+            elif len(extents) == self.limit:
+                break
+            else:
+                extents.append(extent)
+        return extents
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (self.offset, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class Miscompare:
+    """The first byte that differed, counted in bytes from the start of the comparison."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompareAndWrite(BlockOperation):
+    """If the bytes at `offset` are `expected`, write `data` there; else write nothing and give the `Miscompare`."""
+
+    offset: int
+    expected: memoryview
+    data: memoryview
+    durable: bool = False
+
+    def run(self, backstore: Backstore) -> Miscompare | None:
+        present = memoryview(bytearray(len(self.expected)))
+        backstore.read_into(self.offset, present)
+        if present != self.expected:
+            return Miscompare(first_difference(present, self.expected))
+        backstore.write(self.offset, (self.data,), durable=self.durable)
+        return None
+
+    @property
+    def exclusive(self) -> bool:
+        return True
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (self.offset, len(self.expected))
+
+
+@dataclass(frozen=True, slots=True)
+class Resize(BlockOperation):
+    """Change the size of the backstore to `size` bytes."""
+
+    size: int
+
+    def run(self, backstore: Backstore) -> None:
+        backstore.resize(self.size)
+
+
+def first_difference(left: memoryview, right: memoryview) -> int:
+    """The index of the first byte in which two equally long buffers differ (their length if they are equal)."""
+    low, high = 0, len(left)
+    while low < high:
+        middle = (low + high) // 2
+        if left[low : middle + 1] == right[low : middle + 1]:
+            low = middle + 1
+        else:
+            high = middle
+    return low

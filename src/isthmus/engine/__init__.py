@@ -1,0 +1,1 @@
+"""Full feature phase: the only owner of a connection after login, and the home of speed."""

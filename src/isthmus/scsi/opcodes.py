@@ -1,0 +1,64 @@
+"""The shape of a row of the command table, from which dispatch, REPORT SUPPORTED OPERATION CODES and the docs derive.
+
+The rows themselves stand beside their handlers (`spc/commands.py`, `sbc/commands.py`) and are joined in
+`command_table.py`; a device type is a choice of rows.
+"""
+
+import enum
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from isthmus.backstores.operations import BlockOperation
+from isthmus.scsi.task import Response, Task
+
+if TYPE_CHECKING:
+    from isthmus.scsi.cdb import Command
+    from isthmus.scsi.logical_unit import LogicalUnit
+
+__all__ = ["CommandDescriptor", "Handler", "Parser", "ReservationClass", "Steps"]
+
+Steps = Generator[BlockOperation, Any, Response]
+"""A handler that needs the backstore: it yields a `BlockOperation`, gets its result (or its `BackstoreError`, raised at
+the yield), and returns the response."""
+
+Handler = Callable[["LogicalUnit", Task], "Response | Steps"]
+"""Runs `task.command` on the unit; raises `CheckCondition` to fail it."""
+
+Parser = Callable[[bytes, "LogicalUnit"], "Command"]
+"""Turns CDB bytes, already checked against the usage mask, into a parsed command; does every bounds check that needs no
+parameter data. Raises `CheckCondition`."""
+
+
+class ReservationClass(enum.Enum):
+    """What a reservation held by somebody else does to a command (SPC-5 table 66, SBC-4 table 15, SPC-2 §5.5.1)."""
+
+    ALWAYS = "allowed in the presence of any reservation"
+    READ = "conflicts with the exclusive access types, is allowed under write exclusive"
+    WRITE = "conflicts with every type"
+    PERSISTENT_RESERVE_OUT = "decided by the service action, in `reservations`"
+    SPC2_RESERVE = "RESERVE and RELEASE: conflict with any persistent registration, see SPC-2 §5.5.1 and CRH"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandDescriptor:
+    """One row. `usage` is the CDB usage mask: a bit is set where the CDB field is looked at (SPC-5 §6.35.3).
+
+    The first byte of `usage` is the opcode; where there is a service action, its field of `usage` holds the action.
+    """
+
+    name: str
+    """As the standard prints it, e.g. `READ (16)`."""
+    opcode: int
+    service_action: int | None = None
+    cdb_length: int
+    usage: bytes
+    parse: Parser
+    handler: Handler
+    reservation: ReservationClass
+    passes_unit_attention: bool = False
+    """Runs although a unit attention is pending, and leaves it (INQUIRY, REPORT LUNS; SAM-5 §5.14)."""
+    needs_medium: bool = True
+    """Answers NOT READY while the unit is stopped or has no medium."""
+    source: str = ""
+    """The section of the standard, e.g. `SBC-4 §5.16`."""

@@ -1,0 +1,1 @@
+"""Block commands (SBC-4): what a disk answers."""

@@ -1,0 +1,186 @@
+"""Sense: why a command failed (SPC-5 §4.4). A constant joins sense key, ASC and ASCQ under SPC's own name."""
+
+import enum
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from isthmus.errors import IsthmusError
+
+__all__ = ["CheckCondition", "FieldPointer", "ProgressIndication", "Sense", "SenseData", "SenseKey"]
+
+
+class SenseKey(enum.IntEnum):
+    """SPC-5 table 48."""
+
+    NO_SENSE = 0x0
+    RECOVERED_ERROR = 0x1
+    NOT_READY = 0x2
+    MEDIUM_ERROR = 0x3
+    HARDWARE_ERROR = 0x4
+    ILLEGAL_REQUEST = 0x5
+    UNIT_ATTENTION = 0x6
+    DATA_PROTECT = 0x7
+    BLANK_CHECK = 0x8
+    COPY_ABORTED = 0xA
+    ABORTED_COMMAND = 0xB
+    VOLUME_OVERFLOW = 0xD
+    MISCOMPARE = 0xE
+    COMPLETED = 0xF
+
+
+class Sense(enum.Enum):
+    """(sense key, ASC, ASCQ), named as in SPC-5 table F.1. Add a row when a command needs it."""
+
+    NO_ADDITIONAL_SENSE_INFORMATION = (SenseKey.NO_SENSE, 0x00, 0x00)
+
+    LOGICAL_UNIT_NOT_READY_CAUSE_NOT_REPORTABLE = (SenseKey.NOT_READY, 0x04, 0x00)
+    LOGICAL_UNIT_IS_IN_PROCESS_OF_BECOMING_READY = (SenseKey.NOT_READY, 0x04, 0x01)
+    LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED = (SenseKey.NOT_READY, 0x04, 0x02)
+    LOGICAL_UNIT_NOT_READY_MANUAL_INTERVENTION_REQUIRED = (SenseKey.NOT_READY, 0x04, 0x03)
+    MEDIUM_NOT_PRESENT = (SenseKey.NOT_READY, 0x3A, 0x00)
+
+    WRITE_ERROR = (SenseKey.MEDIUM_ERROR, 0x0C, 0x00)
+    UNRECOVERED_READ_ERROR = (SenseKey.MEDIUM_ERROR, 0x11, 0x00)
+
+    LOGICAL_UNIT_COMMUNICATION_FAILURE = (SenseKey.HARDWARE_ERROR, 0x08, 0x00)
+    LOGICAL_UNIT_FAILURE = (SenseKey.HARDWARE_ERROR, 0x3E, 0x01)
+    INTERNAL_TARGET_FAILURE = (SenseKey.HARDWARE_ERROR, 0x44, 0x00)
+
+    PARAMETER_LIST_LENGTH_ERROR = (SenseKey.ILLEGAL_REQUEST, 0x1A, 0x00)
+    INVALID_COMMAND_OPERATION_CODE = (SenseKey.ILLEGAL_REQUEST, 0x20, 0x00)
+    LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE = (SenseKey.ILLEGAL_REQUEST, 0x21, 0x00)
+    INVALID_FIELD_IN_CDB = (SenseKey.ILLEGAL_REQUEST, 0x24, 0x00)
+    LOGICAL_UNIT_NOT_SUPPORTED = (SenseKey.ILLEGAL_REQUEST, 0x25, 0x00)
+    INVALID_FIELD_IN_PARAMETER_LIST = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x00)
+    PARAMETER_NOT_SUPPORTED = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x01)
+    PARAMETER_VALUE_INVALID = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x02)
+    INVALID_RELEASE_OF_PERSISTENT_RESERVATION = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x04)
+    SAVING_PARAMETERS_NOT_SUPPORTED = (SenseKey.ILLEGAL_REQUEST, 0x39, 0x00)
+    MEDIUM_REMOVAL_PREVENTED = (SenseKey.ILLEGAL_REQUEST, 0x53, 0x02)
+    INSUFFICIENT_REGISTRATION_RESOURCES = (SenseKey.ILLEGAL_REQUEST, 0x55, 0x04)
+
+    POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED = (SenseKey.UNIT_ATTENTION, 0x29, 0x00)
+    POWER_ON_OCCURRED = (SenseKey.UNIT_ATTENTION, 0x29, 0x01)
+    BUS_DEVICE_RESET_FUNCTION_OCCURRED = (SenseKey.UNIT_ATTENTION, 0x29, 0x03)
+    I_T_NEXUS_LOSS_OCCURRED = (SenseKey.UNIT_ATTENTION, 0x29, 0x07)
+    MODE_PARAMETERS_CHANGED = (SenseKey.UNIT_ATTENTION, 0x2A, 0x01)
+    RESERVATIONS_PREEMPTED = (SenseKey.UNIT_ATTENTION, 0x2A, 0x03)
+    RESERVATIONS_RELEASED = (SenseKey.UNIT_ATTENTION, 0x2A, 0x04)
+    REGISTRATIONS_PREEMPTED = (SenseKey.UNIT_ATTENTION, 0x2A, 0x05)
+    CAPACITY_DATA_HAS_CHANGED = (SenseKey.UNIT_ATTENTION, 0x2A, 0x09)
+    COMMANDS_CLEARED_BY_ANOTHER_INITIATOR = (SenseKey.UNIT_ATTENTION, 0x2F, 0x00)
+    INQUIRY_DATA_HAS_CHANGED = (SenseKey.UNIT_ATTENTION, 0x3F, 0x03)
+    REPORTED_LUNS_DATA_HAS_CHANGED = (SenseKey.UNIT_ATTENTION, 0x3F, 0x0E)
+
+    WRITE_PROTECTED = (SenseKey.DATA_PROTECT, 0x27, 0x00)
+    SPACE_ALLOCATION_FAILED_WRITE_PROTECT = (SenseKey.DATA_PROTECT, 0x27, 0x07)
+
+    NOT_ENOUGH_UNSOLICITED_DATA = (SenseKey.ABORTED_COMMAND, 0x0C, 0x0D)
+    PROTOCOL_SERVICE_CRC_ERROR = (SenseKey.ABORTED_COMMAND, 0x47, 0x05)
+    OVERLAPPED_COMMANDS_ATTEMPTED = (SenseKey.ABORTED_COMMAND, 0x4E, 0x00)
+
+    MISCOMPARE_DURING_VERIFY_OPERATION = (SenseKey.MISCOMPARE, 0x1D, 0x00)
+
+    @property
+    def key(self) -> SenseKey:
+        """The sense key."""
+        return self.value[0]
+
+    @property
+    def asc(self) -> int:
+        """The additional sense code."""
+        return self.value[1]
+
+    @property
+    def ascq(self) -> int:
+        """The additional sense code qualifier."""
+        return self.value[2]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPointer:
+    """Which byte (and bit, 7 is the most significant) of the CDB or of the parameter list is wrong (SPC-5 §4.4.2.4.2)."""
+
+    byte: int
+    bit: int | None = None
+    in_cdb: bool = True
+
+    def to_bytes(self) -> bytes:
+        """The three bytes of SENSE KEY SPECIFIC, with SKSV."""
+        first = 0x80 | (0x40 if self.in_cdb else 0)
+        if self.bit is not None:
+            first |= 0x08 | self.bit
+        return struct.pack(">BH", first, self.byte)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressIndication:
+    """How far a long command has come, in 65536ths (SPC-5 §4.4.2.4.4)."""
+
+    progress: int
+
+    def to_bytes(self) -> bytes:
+        """The three bytes of SENSE KEY SPECIFIC, with SKSV."""
+        return struct.pack(">BH", 0x80, self.progress)
+
+
+_FIXED_LENGTH: Final = 18
+_RESPONSE_CODE_FIXED: Final = 0x70
+_RESPONSE_CODE_DESCRIPTOR: Final = 0x72
+_DESCRIPTOR_INFORMATION: Final = 0x00
+_DESCRIPTOR_SENSE_KEY_SPECIFIC: Final = 0x02
+
+
+@dataclass(frozen=True, slots=True)
+class SenseData:
+    """One whole report: the sense, and what goes with it."""
+
+    sense: Sense
+    specific: FieldPointer | ProgressIndication | None = None
+    information: int | None = None
+    """The first LBA that failed, or what the command defines (SPC-5 §4.4.2.2)."""
+
+    def to_bytes(self, *, descriptor: bool = False) -> bytes:
+        """Fixed format (SPC-5 §4.4.3), or descriptor format (§4.4.2) when D_SENSE asks for it.
+
+        An INFORMATION value that fixed format cannot hold (over 32 bits) is left out with VALID 0, as SPC asks.
+        """
+        return self._descriptor_format() if descriptor else self._fixed_format()
+
+    def _fixed_format(self) -> bytes:
+        data = bytearray(_FIXED_LENGTH)
+        data[0] = _RESPONSE_CODE_FIXED
+        data[2] = self.sense.key
+        if self.information is not None and self.information <= 0xFFFF_FFFF:
+            data[0] |= 0x80
+            struct.pack_into(">I", data, 3, self.information)
+        data[7] = _FIXED_LENGTH - 8
+        data[12] = self.sense.asc
+        data[13] = self.sense.ascq
+        if self.specific is not None:
+            data[15:18] = self.specific.to_bytes()
+        return bytes(data)
+
+    def _descriptor_format(self) -> bytes:
+        descriptors = b""
+        if self.information is not None:
+            descriptors += struct.pack(">BBBxQ", _DESCRIPTOR_INFORMATION, 10, 0x80, self.information)
+        if self.specific is not None:
+            descriptors += struct.pack(">BBxx3sx", _DESCRIPTOR_SENSE_KEY_SPECIFIC, 6, self.specific.to_bytes())
+        head = (_RESPONSE_CODE_DESCRIPTOR, self.sense.key, self.sense.asc, self.sense.ascq, len(descriptors))
+        return struct.pack(">BBBBxxxB", *head) + descriptors
+
+
+class CheckCondition(IsthmusError):
+    """Ends a command with CHECK CONDITION and this sense; raised by parsers and handlers, caught by the device server."""
+
+    def __init__(
+        self,
+        sense: Sense,
+        *,
+        field: FieldPointer | None = None,
+        information: int | None = None,
+    ) -> None:
+        super().__init__(sense.name)
+        self.sense_data = SenseData(sense=sense, specific=field, information=information)

@@ -1,0 +1,1 @@
+"""Primary commands (SPC-5): what every logical unit answers."""

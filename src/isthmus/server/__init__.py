@@ -1,0 +1,1 @@
+"""Asyncio and sockets beside the engine: listen, log in, hand over, stop."""

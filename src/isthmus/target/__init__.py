@@ -1,0 +1,1 @@
+"""The running objects an operator configures: target nodes, portal groups, LUN maps, access."""
