@@ -76,7 +76,7 @@ class SerialNumber(int):
     def __add__(self, other: int) -> Self:
         return type(self)(int(self) + other)
 
-    def __sub__(self, other: int) -> int:  # type: ignore[override]
+    def __sub__(self, other: int) -> int:
         """The signed distance from `other` to here, in [-2^31, 2^31)."""
         return ((int(self) - int(other) + self._HALF) & self._MASK) - self._HALF
 
