@@ -1,0 +1,195 @@
+"""What one run of the server is asked to do, as one immutable value: whoever starts a server builds a `ServeOptions`.
+
+The values are checked where they enter, so that everything behind them may take them as they are.
+"""
+
+import enum
+import hmac
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Final
+
+from isthmus.errors import ConfigurationError
+from isthmus.names import IscsiName
+
+__all__ = [
+    "BLOCK_LENGTHS",
+    "DEFAULT_PORT",
+    "MAX_CONNECTIONS",
+    "ChapCredential",
+    "DigestMethod",
+    "FileUnit",
+    "LogLevel",
+    "MemoryUnit",
+    "Portal",
+    "Secret",
+    "ServeOptions",
+    "Unit",
+]
+
+DEFAULT_PORT: Final = 3260
+"""The port that IANA assigned to iSCSI targets (RFC 7143 §14)."""
+BLOCK_LENGTHS: Final = (512, 4096)
+"""The logical block lengths, in bytes, that a unit can have."""
+MAX_CONNECTIONS: Final = 8
+"""The most connections that one session may have (the result of MaxConnections, RFC 7143 §13.2)."""
+
+
+class DigestMethod(enum.StrEnum):
+    """A value of the keys HeaderDigest and DataDigest, spelled as on the wire (RFC 7143 §13.1)."""
+
+    NONE = "None"
+    CRC32C = "CRC32C"
+
+
+class LogLevel(enum.StrEnum):
+    """The least important events that are still logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Secret:
+    """A CHAP secret: it never shows itself in a log, a traceback or a repr."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        """The secret itself, for the one computation that needs it."""
+        return self._value
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value, other._value)
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChapCredential:
+    """A CHAP name and its secret (RFC 7143 §12.1.3)."""
+
+    user: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """A network portal: an IP address without brackets and a TCP port.
+
+    The address `::` listens on IPv4 as well; port 0 picks a free one. Raises `ConfigurationError`.
+    """
+
+    address: str
+    port: int = DEFAULT_PORT
+
+    def __post_init__(self) -> None:
+        self._parsed()
+        if not 0 <= self.port <= 0xFFFF:
+            raise ConfigurationError(f"{self.port} is not a TCP port", "use 1 to 65535, or 0 for any free one")
+
+    def _parsed(self) -> IPv4Address | IPv6Address:
+        try:
+            return ip_address(self.address)
+        except ValueError:
+            raise ConfigurationError(
+                f"{self.address!r} is not an IP address",
+                "a portal is an IPv4 address or an IPv6 address in brackets, since initiators are told it as it is",
+            ) from None
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether the address is of IP version 6."""
+        return self._parsed().version == 6
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it stands for every address of the machine."""
+        return self._parsed().is_unspecified
+
+    def __str__(self) -> str:
+        """As in TargetAddress (RFC 7143 §13.8): `192.0.2.1:3260`, `[2001:db8::1]:3260`."""
+        return f"[{self.address}]:{self.port}" if self.is_ipv6 else f"{self.address}:{self.port}"
+
+    def url(self, target_name: str, lun: int) -> str:
+        """The URL that libiscsi, QEMU and `isthmus initiator` take; a wildcard address becomes 127.0.0.1."""
+        here = Portal("127.0.0.1", self.port) if self.is_wildcard else self
+        return f"iscsi://{here}/{target_name}/{lun}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileUnit:
+    """A logical unit in a regular file or on a block device that exists (see `backing_files` for creating one)."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUnit:
+    """A logical unit in memory, lost at the end; `size` in bytes."""
+
+    size: int
+
+
+Unit = FileUnit | MemoryUnit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """One target node with its logical units, its portals and what it asks of initiators.
+
+    Raises `ConfigurationError` for values that contradict each other.
+    """
+
+    units: tuple[Unit, ...]
+    """LUN 0, 1, … in this order."""
+    target_name: IscsiName
+    portals: tuple[Portal, ...]
+    read_only: bool = False
+    write_back: bool = True
+    """On: writes are acknowledged from the page cache (WCE=1); off: each is durable before its GOOD status."""
+    block_length: int = 512
+    """Bytes in a logical block."""
+    chap: ChapCredential | None = None
+    """What an initiator must prove, in discovery sessions too; None asks for nothing."""
+    mutual_chap: ChapCredential | None = None
+    """What the target proves to an initiator that asks it to."""
+    header_digests: tuple[DigestMethod, ...] = (DigestMethod.CRC32C, DigestMethod.NONE)
+    """The values of HeaderDigest that are acceptable, the best first."""
+    data_digests: tuple[DigestMethod, ...] = (DigestMethod.CRC32C, DigestMethod.NONE)
+    max_connections: int = MAX_CONNECTIONS
+    """For one session."""
+    log_level: LogLevel = LogLevel.INFO
+
+    def __post_init__(self) -> None:
+        if not self.units:
+            raise ConfigurationError("there is nothing to serve", "name a file, a block device, or --ram SIZE")
+        if not self.portals:
+            raise ConfigurationError("there is no portal to listen on", "name one with --portal ADDR:PORT")
+        if self.block_length not in BLOCK_LENGTHS:
+            raise ConfigurationError(f"the block length cannot be {self.block_length} bytes", "use 512 or 4096")
+        if not 1 <= self.max_connections <= MAX_CONNECTIONS:
+            raise ConfigurationError(
+                f"a session cannot have {self.max_connections} connections", f"use 1 to {MAX_CONNECTIONS}"
+            )
+        if self.mutual_chap and not self.chap:
+            raise ConfigurationError(
+                "mutual CHAP needs CHAP in the other direction too (RFC 7143 §12.1.3)",
+                "add --chap-user and --chap-secret-file",
+            )
+        if self.chap and self.mutual_chap and self.chap.secret == self.mutual_chap.secret:
+            raise ConfigurationError(
+                "the secrets of both directions are the same (RFC 7143 §9.2.1)", "choose different ones"
+            )
