@@ -25,6 +25,8 @@ class DigestError(ConnectionViolation):
 class LoginRefused(RemoteProtocolError):
     """The login ends with this status (RFC 7143 §11.13.5); `why` goes to the log only, never to the peer."""
 
-    def __init__(self, status: LoginStatus, why: str) -> None:
+    def __init__(self, status: LoginStatus, why: str, *, address: str = "") -> None:
         super().__init__(why)
         self.status = status
+        self.address = address
+        """Where the target has moved (`domainname[:port][,tag]`), with the two TARGET_MOVED statuses only."""
