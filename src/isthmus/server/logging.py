@@ -1,0 +1,49 @@
+"""The log: one event a line on standard error, as key=value, the time first, in UTC.
+
+Every module logs with `structlog.get_logger()` and passes values by name; an event is a few words that stay the same,
+so that one can search for it. What a peer sent is made printable here, so that it cannot forge a line or steer a
+terminal. A `Secret` hides itself.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from isthmus.server.options import LogLevel
+
+__all__ = ["configure_logging"]
+
+
+def configure_logging(level: LogLevel) -> None:
+    """Send events of `level` and above to standard error, from now on."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            printable_values,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.name)),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def printable_values(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape what is not printable in the values of `event` (a structlog processor)."""
+    for key, value in event.items():
+        if not isinstance(value, int | float | None):
+            event[key] = printable(str(value))
+    return event
+
+
+def printable(text: str) -> str:
+    """`text` with each character that is not printable as its Python escape."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
