@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from typing_extensions import Buffer
 
 from isthmus.scsi.status import Status
+from isthmus.scsi.task_attribute import TaskAttribute
 
 if TYPE_CHECKING:
     from isthmus.scsi.cdb import Command
@@ -16,16 +17,6 @@ if TYPE_CHECKING:
     from isthmus.scsi.opcodes import CommandDescriptor
 
 __all__ = ["GOOD", "Response", "Task", "TaskAttribute", "TaskOwner", "TaskState"]
-
-
-class TaskAttribute(enum.IntEnum):
-    """SAM-5 §8.6; the values are those of the ATTR field of RFC 7143 §11.3.1."""
-
-    UNTAGGED = 0
-    SIMPLE = 1
-    ORDERED = 2
-    HEAD_OF_QUEUE = 3
-    ACA = 4
 
 
 class TaskState(enum.Enum):
