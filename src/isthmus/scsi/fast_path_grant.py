@@ -1,12 +1,30 @@
 """The leave that the SCSI layer gives the engine to serve READ and WRITE of one logical unit for one nexus alone.
 
 A grant stands only while nothing but the LBA range can stand in the way of such a command: no unit attention pending
-for the nexus, no reservation that excludes it, the unit ready, its task set free of ORDERED, HEAD OF QUEUE and ACA
-tasks, no exclusive access under way. Whatever changes one of these calls `LogicalUnit.refresh_grants`, and the command
-takes the long way, where the device server decides. So policy has one home and speed has one home.
+for the nexus, no reservation that excludes it, the unit ready and (for `writes`) writable, its task set free of
+ORDERED and HEAD OF QUEUE tasks, no exclusive access under way or waiting. Whatever changes one of these calls
+`LogicalUnit.refresh_grants`, and the command takes the long way, where the device server decides. So policy has one
+home and speed has one home.
+
+What the engine owes in return:
+
+* It looks at `reads` or `writes` at the moment at which it starts the block access, not when the command comes in. A
+  command whose flag has fallen by then goes to `TaskRouter.submit` (and `data_out_complete`) as if it had just come.
+* A command of more than `max_transfer_blocks`, or beyond `num_blocks`, goes to the task router: it has the sense.
+* `writes` says that GOOD may be answered when `Backstore.write` returns; only FUA asks for `durable=True`.
+* An access that ends before the engine gives control back needs nothing more. For one that does not (a worker thread
+  has it), it calls `begin` when it hands it over, and `end` once it is over.
+* When a command waits for its data-out, the engine remembers `generation`. If that has changed when the data is here,
+  the task has been aborted meanwhile: nothing is written, and it is answered with `aborted_with` (None: no answer).
+
+The SCSI layer, for its part, waits until the grants of the unit are idle before it starts what must not overlap with
+the engine's accesses: an exclusive operation, an ORDERED task, and the end of a function that aborts tasks.
 """
 
+from collections.abc import Callable
+
 from isthmus.backstores.base import Backstore
+from isthmus.scsi.task import Response
 
 __all__ = ["FastPathGrant"]
 
@@ -15,10 +33,15 @@ class FastPathGrant:
     """Mutable on purpose: the engine holds it for the life of the nexus and looks at the two flags for each command."""
 
     __slots__ = (
+        "aborted_with",
         "backstore",
         "block_length",
         "block_shift",
+        "generation",
+        "in_flight",
+        "max_transfer_blocks",
         "num_blocks",
+        "on_idle",
         "read_bytes",
         "read_commands",
         "reads",
@@ -27,15 +50,37 @@ class FastPathGrant:
         "writes",
     )
 
-    def __init__(self, backstore: Backstore, *, block_length: int, num_blocks: int) -> None:
+    def __init__(
+        self, backstore: Backstore, *, block_length: int, num_blocks: int, max_transfer_blocks: int = 0xFFFF_FFFF
+    ) -> None:
         """`block_length` is bytes and a power of two; `num_blocks` the capacity in blocks."""
         self.backstore = backstore
         self.block_length = block_length
         self.block_shift = block_length.bit_length() - 1
         self.num_blocks = num_blocks
+        self.max_transfer_blocks = max_transfer_blocks
+        """The longest transfer of one command, in blocks (SBC-4 §6.6.4, MAXIMUM TRANSFER LENGTH)."""
         self.reads = False
         self.writes = False
+        self.in_flight = 0
+        """Accesses begun under this grant that are not over."""
+        self.on_idle: Callable[[], None] | None = None
+        """Called by `end` when `in_flight` is 0 again; set by the logical unit while something waits for that."""
+        self.generation = 0
+        """Raised when the tasks of the nexus on this unit are aborted."""
+        self.aborted_with: Response | None = None
+        """The answer for a task that the last change of `generation` aborted (SAM-5 §5.6, the TAS bit)."""
         self.read_commands = 0
         self.read_bytes = 0
         self.write_commands = 0
         self.write_bytes = 0
+
+    def begin(self) -> None:
+        """An access that outlives the current call of the engine starts."""
+        self.in_flight += 1
+
+    def end(self) -> None:
+        """Such an access is over. Call it on the main loop."""
+        self.in_flight -= 1
+        if not self.in_flight and self.on_idle is not None:
+            self.on_idle()

@@ -60,5 +60,7 @@ class CommandDescriptor:
     """Runs although a unit attention is pending, and leaves it (INQUIRY, REPORT LUNS; SAM-5 §5.14)."""
     needs_medium: bool = True
     """Answers NOT READY while the unit is stopped or has no medium."""
+    writes_medium: bool = False
+    """Answers DATA PROTECT, WRITE PROTECTED while the unit, the mapping or SWP forbids writing (SBC-4 §4.13)."""
     source: str = ""
     """The section of the standard, e.g. `SBC-4 §5.16`."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from isthmus.scsi.nexus import Nexus
     from isthmus.scsi.opcodes import CommandDescriptor
 
-__all__ = ["GOOD", "Response", "Task", "TaskAttribute", "TaskOwner", "TaskState"]
+__all__ = ["GOOD", "TASK_ABORTED", "Response", "Task", "TaskAttribute", "TaskOwner", "TaskState"]
 
 
 class TaskState(enum.Enum):
@@ -49,6 +49,7 @@ class Response:
 
 
 GOOD = Response()
+TASK_ABORTED = Response(status=Status.TASK_ABORTED)
 
 
 class TaskOwner(Protocol):

@@ -1,0 +1,71 @@
+"""The command table: the rows of a device type, found by opcode and service action (SPC-5 §6.35)."""
+
+from collections.abc import Iterable, Iterator
+
+from isthmus.scsi.opcodes import CommandDescriptor
+from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
+
+__all__ = ["CommandTable"]
+
+_VARIABLE_LENGTH = 0x7F
+_SERVICE_ACTION_BITS = 0x1F
+
+
+class CommandTable:
+    """What a logical unit can do. Dispatch and REPORT SUPPORTED OPERATION CODES both read it."""
+
+    def __init__(self, rows: Iterable[CommandDescriptor]) -> None:
+        self._rows = tuple(sorted(rows, key=lambda row: (row.opcode, row.service_action or 0)))
+        self._plain: dict[int, CommandDescriptor] = {}
+        self._actions: dict[int, dict[int, CommandDescriptor]] = {}
+        for row in self._rows:
+            self._add(row)
+
+    def _add(self, row: CommandDescriptor) -> None:
+        if row.usage[0] != row.opcode or len(row.usage) != row.cdb_length:
+            raise ValueError(f"the usage mask of {row.name} does not fit its opcode and CDB length")
+        if row.service_action is None:
+            taken = row.opcode in self._plain or row.opcode in self._actions
+            self._plain[row.opcode] = row
+        else:
+            actions = self._actions.setdefault(row.opcode, {})
+            taken = row.service_action in actions or row.opcode in self._plain
+            actions[row.service_action] = row
+        if taken:
+            raise ValueError(f"{row.name} is in the command table twice")
+
+    def __iter__(self) -> Iterator[CommandDescriptor]:
+        """Every row, by opcode and service action."""
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def find(self, cdb: bytes) -> CommandDescriptor:
+        """The row for `cdb`; raises `CheckCondition` for an opcode or a service action that is not in the table."""
+        row = self._plain.get(cdb[0])
+        if row is not None:
+            return row
+        actions = self._actions.get(cdb[0])
+        if actions is None:
+            raise CheckCondition(Sense.INVALID_COMMAND_OPERATION_CODE, field=FieldPointer(0))
+        return self._find_action(actions, cdb)
+
+    def _find_action(self, actions: dict[int, CommandDescriptor], cdb: bytes) -> CommandDescriptor:
+        variable_length = cdb[0] == _VARIABLE_LENGTH
+        action = int.from_bytes(cdb[8:10]) if variable_length else cdb[1] & _SERVICE_ACTION_BITS
+        row = actions.get(action)
+        if row is None:
+            field = FieldPointer(8, 7) if variable_length else FieldPointer(1, 4)
+            raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=field)
+        return row
+
+    def lookup(self, opcode: int, service_action: int | None = None) -> CommandDescriptor | None:
+        """The row of a command by its numbers, or None (REPORT SUPPORTED OPERATION CODES)."""
+        if service_action is None:
+            return self._plain.get(opcode)
+        return self._actions.get(opcode, {}).get(service_action)
+
+    def has_service_actions(self, opcode: int) -> bool:
+        """Whether `opcode` is in the table with service actions."""
+        return opcode in self._actions

@@ -1,0 +1,43 @@
+"""How much one command may ask for: what the block limits page reports and what the parsers enforce (SBC-4 §6.6.4)."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from isthmus.backstores.base import Backstore
+
+__all__ = ["Limits"]
+
+_MAX_TRANSFER: Final = 16 << 20
+"""Bytes of one READ or WRITE: what one command may hold in memory. Linux uses at most 4 MiB, Windows 8 MiB."""
+_OPTIMAL_TRANSFER: Final = 1 << 20
+_MAX_UNMAP: Final = 4 << 30
+_MAX_UNMAP_DESCRIPTORS: Final = 256
+_MAX_WRITE_SAME: Final = 32 << 20
+"""Bytes: a pattern that is not zero is written out, and a command should not last longer than a second."""
+_MAX_COMPARE_AND_WRITE: Final = 255
+"""Blocks: the field has one byte (SBC-4 §6.6.4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """All in logical blocks, but for the number of descriptors."""
+
+    max_transfer_blocks: int
+    optimal_transfer_blocks: int
+    max_unmap_blocks: int
+    max_unmap_descriptors: int
+    max_write_same_blocks: int
+    unmap_granularity_blocks: int
+    max_compare_and_write_blocks: int = _MAX_COMPARE_AND_WRITE
+
+    @classmethod
+    def for_backstore(cls, backstore: Backstore, block_length: int) -> Self:
+        """The limits that fit `backstore`, cut into blocks of `block_length` bytes."""
+        return cls(
+            max_transfer_blocks=_MAX_TRANSFER // block_length,
+            optimal_transfer_blocks=_OPTIMAL_TRANSFER // block_length,
+            max_unmap_blocks=_MAX_UNMAP // block_length,
+            max_unmap_descriptors=_MAX_UNMAP_DESCRIPTORS,
+            max_write_same_blocks=_MAX_WRITE_SAME // block_length,
+            unmap_granularity_blocks=max(1, backstore.capabilities.discard_granularity // block_length),
+        )

@@ -1,0 +1,170 @@
+"""A logical unit: one disk, with all the state that SCSI keeps of it (SAM-5 §4.6.19).
+
+It holds the parts and ties their effects together; what a command does stands with its handler, who may run when in
+`task_set`, and what an initiator may see in `target/`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
+
+from isthmus.backstores.base import Backstore
+from isthmus.errors import ConfigurationError
+from isthmus.scsi.identity import UnitIdentity
+from isthmus.scsi.limits import Limits
+from isthmus.scsi.nexus import Nexus
+from isthmus.scsi.range_lock import RangeLock
+from isthmus.scsi.sense import Sense
+from isthmus.scsi.task import TASK_ABORTED, Response, Task
+from isthmus.scsi.task_set import TaskSet
+from isthmus.scsi.unit_attention import UnitAttentions
+from isthmus.scsi.unit_grants import UnitGrants
+
+if TYPE_CHECKING:
+    from isthmus.scsi.command_table import CommandTable
+    from isthmus.scsi.spc.mode_pages import ModePages
+    from isthmus.scsi.spc.reservations import Reservations
+
+__all__ = ["BLOCK_LENGTHS", "LogicalUnit"]
+
+BLOCK_LENGTHS = (512, 4096)
+"""Bytes: what initiators can use."""
+
+
+class LogicalUnit:
+    """One disk. `disk.py` puts a whole one together from a backstore."""
+
+    def __init__(
+        self,
+        backstore: Backstore,
+        *,
+        table: "CommandTable",
+        mode: "ModePages",
+        reservations: "Reservations",
+        block_length: int = 512,
+        physical_block_length: int | None = None,
+        read_only: bool = False,
+        identity: UnitIdentity | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Lengths are bytes. Raises `ConfigurationError` for a block length that no initiator can use."""
+        if block_length not in BLOCK_LENGTHS:
+            raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
+        self.backstore = backstore
+        self.table = table
+        self.mode = mode
+        self.reservations = reservations
+        self.block_length = block_length
+        self.physical_block_length = max(
+            block_length, physical_block_length or backstore.capabilities.physical_block_length
+        )
+        """Bytes: the storage writes so much at once; a power of two times `block_length`."""
+        self.read_only = read_only or backstore.read_only
+        self.identity = identity or UnitIdentity.derived(backstore.identity)
+        self.limits = limits or Limits.for_backstore(backstore, block_length)
+        self.started = True
+        """Cleared by START STOP UNIT; the unit is then not ready (SBC-4 §5.31)."""
+        self.prevent_removal: set[Nexus] = set()
+        """The nexuses that have asked to keep the medium where it is (SBC-4 §5.15)."""
+        self.unit_attentions = UnitAttentions(self.refresh_grants)
+        self.grants = UnitGrants(self.refresh_grants)
+        self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle)
+        self.range_lock = RangeLock(self.refresh_grants, self.grants.when_idle)
+        self._unfinished_aborts: Counter[Task] = Counter()
+        self._held_responses: dict[Task, Callable[[], None]] = {}
+
+    @property
+    def num_blocks(self) -> int:
+        """The capacity in logical blocks; a last partial block does not count."""
+        return self.backstore.size // self.block_length
+
+    @property
+    def nexuses(self) -> Iterable[Nexus]:
+        """The nexuses through which this unit can be reached now."""
+        return self.grants.nexuses
+
+    def attach(self, nexus: Nexus) -> None:
+        """`nexus` maps this unit: it gets its grants, and hears that the unit may have been powered on meanwhile."""
+        self.grants.attach(nexus, self)
+        self.unit_attentions.attach(nexus)
+        self.unit_attentions.establish(nexus, Sense.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED)
+
+    def detach(self, nexus: Nexus) -> None:
+        """`nexus` is lost: nothing that hangs on it stays (SAM-5 §6.3.4); its tasks have been aborted already."""
+        self.grants.detach(nexus)
+        self.prevent_removal.discard(nexus)
+        self.reservations.nexus_lost(nexus)
+        self.unit_attentions.detach(nexus)
+
+    def write_protected(self, nexus: Nexus, lun: int) -> bool:
+        """Whether nothing may be written through `nexus` at the LUN field `lun` (SBC-4 §4.13)."""
+        mapping = nexus.mapping(lun)
+        return self.read_only or self.mode.software_write_protect or mapping is None or mapping.read_only
+
+    def refresh_grants(self) -> None:
+        """Recompute what the engine may do alone. Whoever changes something that a grant depends on calls this."""
+        self.grants.refresh(self)
+
+    def abort_tasks(
+        self, nexuses: Collection[Nexus], *, by: Nexus, done: Callable[[], None], spared: Task | None = None
+    ) -> None:
+        """Abort the tasks of `nexuses`, but `spared`, because `by` asked for it (SAM-5 §5.6).
+
+        `done` is called when none of them touches the medium any more. The initiators of the others learn of it by
+        TASK ABORTED status if the TAS bit is 1, else by a unit attention; `by` gets no answer for its own.
+        """
+        victims = [task for task in self.task_set if task.nexus in nexuses and task is not spared]
+        for nexus in nexuses:
+            self.grants.abort(nexus, self._answer_aborted(nexus, by))
+        for nexus in {task.nexus for task in victims}:
+            if nexus is not by and not self.mode.task_aborted_status:
+                self.unit_attentions.establish(nexus, Sense.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)
+        for task in victims:
+            if task in self.task_set:
+                self.task_set.abort(task, self._answer_aborted(task.nexus, by))
+        self.task_set.when_ended(victims, lambda: self.grants.when_idle(done, nexuses))
+
+    def abort_tasks_for(self, task: Task, nexuses: Collection[Nexus]) -> None:
+        """Abort the tasks of `nexuses` but `task` itself, which is a PREEMPT AND ABORT (SPC-5 §5.14.11.2.6).
+
+        The response to `task`, whatever its handler returns, is held until none of them touches the medium any more.
+        """
+        self._unfinished_aborts[task] += 1
+        self.abort_tasks(nexuses, by=task.nexus, done=lambda: self._aborts_over(task), spared=task)
+
+    def when_aborts_over(self, task: Task, respond: Callable[[], None]) -> None:
+        """Call `respond` once all that `task` has aborted is over: at once if it has aborted nothing."""
+        if task in self._unfinished_aborts:
+            self._held_responses[task] = respond
+        else:
+            respond()
+
+    def _aborts_over(self, task: Task) -> None:
+        self._unfinished_aborts[task] -= 1
+        if not self._unfinished_aborts[task]:
+            del self._unfinished_aborts[task]
+            self._held_responses.pop(task, _nothing)()
+
+    def _answer_aborted(self, nexus: Nexus, by: Nexus) -> Response | None:
+        return TASK_ABORTED if self.mode.task_aborted_status and nexus is not by else None
+
+    def reset(self, sense: Sense) -> None:
+        """Everything back to how it was after power on, and `sense` for every nexus (SAM-5 §6.3.3).
+
+        Persistent reservations stay; the tasks have been aborted already.
+        """
+        self.reservations.reset()
+        self.mode.reset()
+        self.prevent_removal.clear()
+        self.started = True
+        self.unit_attentions.establish_for_all(sense)
+        self.refresh_grants()
+
+    def capacity_changed(self) -> None:
+        """The backstore has another size: tell every nexus (SBC-4 §4.11)."""
+        self.unit_attentions.establish_for_all(Sense.CAPACITY_DATA_HAS_CHANGED)
+        self.refresh_grants()
+
+
+def _nothing() -> None:
+    """What is left to do for a task whose handler has not returned yet."""

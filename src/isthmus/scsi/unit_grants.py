@@ -1,0 +1,110 @@
+"""The grants of one logical unit: made, withdrawn and renewed here, and nowhere else (see `fast_path_grant`)."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from isthmus.scsi.fast_path_grant import FastPathGrant
+from isthmus.scsi.lun import encode_lun
+from isthmus.scsi.nexus import LunMapping, Nexus
+from isthmus.scsi.task import Response
+
+if TYPE_CHECKING:
+    from isthmus.scsi.logical_unit import LogicalUnit
+
+__all__ = ["UnitGrants"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One LUN of one nexus that means this unit."""
+
+    nexus: Nexus
+    mapping: LunMapping
+    grant: FastPathGrant
+
+
+class UnitGrants:
+    """Every grant on one logical unit, and who waits until they are idle."""
+
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+        """`changed` is called when a grant that was waited for is idle, so that it can stand again."""
+        self._changed = changed
+        self._places: dict[Nexus, list[_Place]] = {}
+        self._leaving: set[FastPathGrant] = set()
+        self._waiters: list[tuple[set[FastPathGrant], Callable[[], None]]] = []
+
+    @property
+    def nexuses(self) -> Iterable[Nexus]:
+        """The nexuses that have a grant, whether or not it stands."""
+        return tuple(self._places)
+
+    def attach(self, nexus: Nexus, unit: "LogicalUnit") -> None:
+        """Give `nexus` a grant for every LUN by which it knows `unit`. None of them stands before `refresh`."""
+        places = self._places[nexus] = []
+        for number, mapping in nexus.mappings.items():
+            if mapping.logical_unit is unit:
+                grant = FastPathGrant(
+                    unit.backstore,
+                    block_length=unit.block_length,
+                    num_blocks=unit.num_blocks,
+                    max_transfer_blocks=unit.limits.max_transfer_blocks,
+                )
+                nexus.grants[encode_lun(number)] = grant
+                places.append(_Place(nexus, mapping, grant))
+
+    def detach(self, nexus: Nexus) -> None:
+        """Take the grants of `nexus` back. Accesses that are under way are still waited for."""
+        for place in self._places.pop(nexus, ()):
+            place.grant.reads = place.grant.writes = False
+            if place.grant.in_flight:
+                self._leaving.add(place.grant)
+                place.grant.on_idle = lambda grant=place.grant: self._idle(grant)
+
+    def refresh(self, unit: "LogicalUnit") -> None:
+        """Recompute what each grant allows, and the capacity."""
+        quiet = unit.started and unit.task_set.only_simple and not unit.range_lock.exclusive_pending
+        cached = unit.mode.write_cache_enabled or not unit.backstore.write_back
+        writable = cached and not unit.read_only and not unit.mode.software_write_protect
+        awaited = set().union(*(grants for grants, _ in self._waiters))
+        for nexus, places in self._places.items():
+            open_to = quiet and unit.unit_attentions.pending(nexus) is None
+            reads = open_to and not unit.reservations.excludes_reads(nexus)
+            writes = open_to and writable and not unit.reservations.excludes_writes(nexus)
+            for place in places:
+                grant = place.grant
+                grant.num_blocks = unit.num_blocks
+                grant.reads = reads and grant not in awaited
+                grant.writes = writes and grant not in awaited and not place.mapping.read_only
+
+    def abort(self, nexus: Nexus, answer: Response | None) -> None:
+        """The engine's tasks of `nexus` that still wait for their data-out are aborted, and get `answer`."""
+        for place in self._places.get(nexus, ()):
+            place.grant.generation += 1
+            place.grant.aborted_with = answer
+
+    def when_idle(self, done: Callable[[], None], nexuses: Collection[Nexus] | None = None) -> None:
+        """Call `done` once no access under a grant of `nexuses` (default: of all) is under way: at once if none is.
+
+        Until then none of the grants waited for stands, so that it comes to that.
+        """
+        places = (place for nexus, own in self._places.items() if nexuses is None or nexus in nexuses for place in own)
+        busy = {place.grant for place in places if place.grant.in_flight} | self._leaving
+        if not busy:
+            done()
+            return
+        self._waiters.append((busy, done))
+        for grant in busy:
+            grant.reads = grant.writes = False
+            grant.on_idle = lambda grant=grant: self._idle(grant)
+
+    def _idle(self, grant: FastPathGrant) -> None:
+        grant.on_idle = None
+        self._leaving.discard(grant)
+        for grants, _ in self._waiters:
+            grants.discard(grant)
+        over = [done for grants, done in self._waiters if not grants]
+        self._waiters = [waiter for waiter in self._waiters if waiter[0]]
+        for done in over:
+            done()
+        self._changed()
