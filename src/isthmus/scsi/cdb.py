@@ -1,7 +1,7 @@
 """Parsed commands: what a CDB says, as values. The concrete classes stand in `spc/` and `sbc/` beside their handlers."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from isthmus.scsi.opcodes import ReservationClass
@@ -13,8 +13,10 @@ __all__ = ["Command"]
 class Command:
     """The base of every parsed command."""
 
-    data_out_length: ClassVar[int] = 0
-    """Bytes of data-out that the command asks for; a class whose length varies makes this a property."""
+    @property
+    def data_out_length(self) -> int:
+        """Bytes of data-out that the command asks for."""
+        return 0
 
     @property
     def reservation_class(self) -> "ReservationClass | None":
