@@ -1,0 +1,240 @@
+"""The mode pages of a disk, as values (SPC-5 §7.5, SBC-4 §6.5).
+
+`PAGES` is the only source: MODE SENSE builds current, changeable and default values from it, MODE SELECT checks against
+it, and the properties of `ModePages` read it. A bit that no field of the table covers is 0 and cannot be changed. Every
+changeable field does what the standard says of it; one that would not be honoured is not changeable. The pages are
+shared by all nexuses and not saved: a logical unit reset brings back the defaults.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+__all__ = [
+    "ALL_PAGES",
+    "ALL_SUBPAGES",
+    "PAGES",
+    "BitPosition",
+    "ModeField",
+    "ModePage",
+    "ModePages",
+    "PageControl",
+    "PageKey",
+]
+
+ALL_PAGES: Final = 0x3F
+ALL_SUBPAGES: Final = 0xFF
+_SUBPAGE_FORMAT: Final = 0x40
+"""SPF, in the first byte of a page (SPC-5 §7.5.7)."""
+_PARAMETERS_SAVEABLE: Final = 0x80
+
+PageKey = tuple[int, int]
+"""Page code and subpage code; the subpage of a page in page_0 format is 0."""
+
+
+class PageControl(enum.IntEnum):
+    """The PC field of MODE SENSE (SPC-5 §6.14.1)."""
+
+    CURRENT = 0
+    CHANGEABLE = 1
+    DEFAULT = 2
+    SAVED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeField:
+    """A field of a page. `byte` counts from the start of the page; the field ends at `bit` (0 is the least significant)."""
+
+    name: str
+    byte: int
+    bit: int = 0
+    width: int = 1
+    """Bits; a field wider than its first byte goes on in the bytes after it."""
+    default: int = 0
+    changeable: bool = False
+
+    def place(self, value: int, page_length: int) -> int:
+        """`value` where this field stands in a page taken as one big-endian number of `page_length` bytes."""
+        last_byte = self.byte + (self.bit + self.width - 1) // 8
+        return value << (8 * (page_length - 1 - last_byte) + self.bit)
+
+    def mask(self, page_length: int) -> int:
+        """The bits of this field, likewise."""
+        return self.place((1 << self.width) - 1, page_length)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModePage:
+    """One row: a page and what in it is not 0."""
+
+    code: int
+    subpage: int = 0
+    name: str
+    length: int
+    """Bytes, with the header of the page."""
+    source: str
+    fields: tuple[ModeField, ...] = ()
+
+    @property
+    def key(self) -> PageKey:
+        """How `ModePages` finds the page."""
+        return (self.code, self.subpage)
+
+    @property
+    def header(self) -> bytes:
+        """PS 0, SPF, page code, subpage code and page length (SPC-5 §7.5.7)."""
+        if self.subpage:
+            return bytes([_SUBPAGE_FORMAT | self.code, self.subpage]) + (self.length - 4).to_bytes(2)
+        return bytes([self.code, self.length - 2])
+
+    def build(self, value: int) -> bytes:
+        """The page whose bits behind the header are those of `value`."""
+        return self.header + value.to_bytes(self.length)[len(self.header) :]
+
+    @property
+    def default(self) -> int:
+        """The default value, as one big-endian number."""
+        return sum(field.place(field.default, self.length) for field in self.fields)
+
+    @property
+    def changeable(self) -> int:
+        """The bits that MODE SELECT may change."""
+        return sum(field.mask(self.length) for field in self.fields if field.changeable)
+
+
+_WCE: Final = ModeField(name="WCE", byte=2, bit=2, default=1, changeable=True)
+_D_SENSE: Final = ModeField(name="D_SENSE", byte=2, bit=2, changeable=True)
+_SWP: Final = ModeField(name="SWP", byte=4, bit=3, changeable=True)
+_TAS: Final = ModeField(name="TAS", byte=5, bit=6, default=1, changeable=True)
+
+_CACHING: Final = (0x08, 0)
+_CONTROL: Final = (0x0A, 0)
+
+PAGES: Final[tuple[ModePage, ...]] = (
+    # AWRE, ARRE and the retry counts are the storage's own business: nothing here could be told to do otherwise.
+    ModePage(code=0x01, name="Read-Write Error Recovery", length=12, source="SBC-4 §6.5.10"),
+    # iSCSI negotiates bursts by text keys, so nothing of this page applies (RFC 7143 §13).
+    ModePage(code=0x02, name="Disconnect-Reconnect", length=16, source="SPC-5 §7.5.12"),
+    # WCE is 1 while GOOD may be answered before a write is durable; RCD 0, as reads come from the cache at will.
+    ModePage(code=0x08, name="Caching", length=20, source="SBC-4 §6.5.6", fields=(_WCE,)),
+    ModePage(
+        code=0x0A,
+        name="Control",
+        length=12,
+        source="SPC-5 §7.5.10",
+        fields=(
+            # TST 000b, as all nexuses share one task set; QERR 00b, as an error aborts no other task.
+            _D_SENSE,
+            ModeField(name="GLTSD", byte=2, bit=1, default=1),
+            # SIMPLE tasks run side by side, in any order: initiators that need an order must ask for it.
+            ModeField(name="QUEUE ALGORITHM MODIFIER", byte=3, bit=4, width=4, default=1),
+            _SWP,
+            _TAS,
+            ModeField(name="BUSY TIMEOUT PERIOD", byte=8, width=16, default=0xFFFF),
+        ),
+    ),
+    ModePage(code=0x0A, subpage=0x01, name="Control Extension", length=32, source="SPC-5 §7.5.11"),
+    # No failure is predicted, and the page says so: DEXCPT 1, MRIE 0.
+    ModePage(
+        code=0x1C,
+        name="Informational Exceptions Control",
+        length=12,
+        source="SBC-4 §6.5.8",
+        fields=(ModeField(name="DEXCPT", byte=2, bit=3, default=1),),
+    ),
+)
+"""Every page, in the order of MODE SENSE with page code 3Fh (SPC-5 §6.14.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BitPosition:
+    """A bit of a page; bit 7 is the most significant of its byte."""
+
+    byte: int
+    bit: int
+
+
+class ModePages:
+    """The mode parameters of one logical unit."""
+
+    def __init__(self, *, write_back: bool) -> None:
+        """`write_back`: the backstore has a volatile cache (`Backstore.write_back`), so WCE means something."""
+        self._formats = {page.key: page if write_back else _without(page, _WCE) for page in PAGES}
+        self._current: dict[PageKey, int] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the defaults (SPC-5 §5.11)."""
+        self._current = {key: page.default for key, page in self._formats.items()}
+
+    @property
+    def formats(self) -> Mapping[PageKey, ModePage]:
+        """The pages of this unit."""
+        return self._formats
+
+    @property
+    def write_cache_enabled(self) -> bool:
+        """WCE: if not, a write is durable before GOOD is answered (SBC-4 §6.5.6)."""
+        return self._flag(_CACHING, _WCE)
+
+    @property
+    def descriptor_sense(self) -> bool:
+        """D_SENSE: sense goes out in descriptor format (SPC-5 §7.5.10)."""
+        return self._flag(_CONTROL, _D_SENSE)
+
+    @property
+    def software_write_protect(self) -> bool:
+        """SWP: nothing is written (SPC-5 §7.5.10)."""
+        return self._flag(_CONTROL, _SWP)
+
+    @property
+    def task_aborted_status(self) -> bool:
+        """TAS: a task that another nexus aborts is answered with TASK ABORTED (SPC-5 §7.5.10)."""
+        return self._flag(_CONTROL, _TAS)
+
+    def page(self, key: PageKey, control: PageControl) -> bytes:
+        """The page with its current, changeable or default values."""
+        page = self._formats[key]
+        match control:
+            case PageControl.CURRENT:
+                return page.build(self._current[key])
+            case PageControl.CHANGEABLE:
+                return page.build(page.changeable)
+            case PageControl.DEFAULT:
+                return page.build(page.default)
+            case PageControl.SAVED:
+                raise ValueError("no mode page is saved")
+
+    def select(self, code: int, subpage: int) -> list[PageKey]:
+        """The pages that MODE SENSE asks for; empty if there are none (SPC-5 §6.14.1)."""
+        return [
+            key for key in sorted(self._formats) if code in (ALL_PAGES, key[0]) and subpage in (ALL_SUBPAGES, key[1])
+        ]
+
+    def unchangeable(self, key: PageKey, data: bytes) -> BitPosition | None:
+        """The first bit in which `data`, a page of the right length, would change what cannot be changed."""
+        page = self._formats[key]
+        given = bytes([data[0] & ~_PARAMETERS_SAVEABLE]) + data[1:]
+        wrong = int.from_bytes(given) ^ int.from_bytes(page.build(self._current[key]))
+        wrong &= ~page.changeable
+        if not wrong:
+            return None
+        from_start = page.length * 8 - wrong.bit_length()
+        return BitPosition(from_start // 8, 7 - from_start % 8)
+
+    def change(self, key: PageKey, data: bytes) -> bool:
+        """Take the changeable fields from `data`, in which nothing is `unchangeable`; whether one differed."""
+        changeable = self._formats[key].changeable
+        value = self._current[key] & ~changeable | int.from_bytes(data) & changeable
+        changed = value != self._current[key]
+        self._current[key] = value
+        return changed
+
+    def _flag(self, key: PageKey, field: ModeField) -> bool:
+        return bool(self._current[key] & field.mask(self._formats[key].length))
+
+
+def _without(page: ModePage, field: ModeField) -> ModePage:
+    """`page` with `field` 0 and not changeable."""
+    return replace(page, fields=tuple(other for other in page.fields if other is not field))
