@@ -1,0 +1,53 @@
+"""The ledger of allowed skips and failures."""
+
+import pytest
+
+from tests.conformance.cunit_output import Case, CaseRun, Outcome
+from tests.conformance.expectations import Ledger, LedgerError, complaints
+
+_LEDGER = Ledger.parse('[skipped]\n"A.B" = "not served yet"\n[failed]\n"A.C" = "the case is wrong"\n')
+
+
+def _complaints(test: str, outcome: Outcome) -> list[str]:
+    run = CaseRun(suite="A", test=test, outcome=outcome, reason="why")
+    return list(complaints(_LEDGER, {Case("ALL", "A", test): run}))
+
+
+@pytest.mark.parametrize(
+    ("test", "outcome"), [("B", Outcome.SKIPPED), ("C", Outcome.FAILED), ("D", Outcome.PASSED)], ids=str
+)
+def test_as_listed(test: str, outcome: Outcome) -> None:
+    """An outcome that the ledger foresees is nothing to complain about."""
+    assert not _complaints(test, outcome)
+
+
+@pytest.mark.parametrize("test", ["B", "C", "D"])
+@pytest.mark.parametrize("outcome", list(Outcome), ids=str)
+def test_anything_else_is_a_complaint(test: str, outcome: Outcome) -> None:
+    """Every other outcome is: an unlisted skip or failure, a lost case, and an entry that no longer holds."""
+    allowed = {"B": Outcome.SKIPPED, "C": Outcome.FAILED, "D": Outcome.PASSED}[test]
+    found = _complaints(test, outcome)
+    assert bool(found) == (outcome is not allowed)
+    if found:
+        assert found == [f"ALL.A.{test}: {outcome.value}, expected {allowed.value}: why"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[skipped]\n"A.B" = ""\n',
+        '[skipped]\n"A.B" = 3\n',
+        "[other]\n",
+        '[skipped]\n"A.B" = "x"\n[failed]\n"A.B" = "x"\n',
+    ],
+    ids=["empty reason", "no text", "unknown table", "twice"],
+)
+def test_malformed(text: str) -> None:
+    """Each entry needs its reason and one place."""
+    with pytest.raises(LedgerError):
+        Ledger.parse(text)
+
+
+def test_unknown_names() -> None:
+    """An entry for a case that does not exist is found."""
+    assert _LEDGER.unknown([Case("ALL", "A", "B")]) == {"A.C"}
