@@ -1,0 +1,61 @@
+# `make help` lists what there is. Every command does its own set-up, in .venv.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := scripts/make_venv.sh pyproject.toml requirements/build.txt requirements/runtime.txt
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-unit check format bench lock dist clean
+
+help: ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.runtime ## Serve demo.img (a sparse 1 GiB disk, made if absent) on 127.0.0.1:3260
+	@exec $(BIN)/python scripts/serve_demo.py
+
+test: $(VENV)/.tests ## Install what the tests need and run them all
+	@python3 scripts/debian_packages.py tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-unit: $(VENV)/.tests ## Run the tests that need no other program
+	$(BIN)/python -m pytest tests/unit tests/playbook $(PYTEST_ARGS)
+
+check: $(VENV)/.checks ## Lint, check types, imports, formatting, and that each module has its test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_test_mirror.py
+	$(BIN)/python scripts/check_sizes.py
+
+format: $(VENV)/.checks ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.runtime ## Compare the speed with tgtd on this machine
+	@python3 scripts/debian_packages.py bench
+	$(BIN)/python bench/compare.py
+
+lock: ## Write the lock files; UPGRADE=--upgrade (or a package's name) for newer versions
+	scripts/lock.sh $(UPGRADE)
+
+dist: $(VENV)/.runtime ## Build the sdist and the wheel into dist/
+	$(BIN)/python -m hatchling build
+
+clean: ## Remove what was built or installed here; disks (*.img) stay
+	rm -rf $(VENV) .cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment grows by need: serving wants less than testing.
+$(VENV)/.runtime: $(SETUP)
+	scripts/make_venv.sh runtime
+	@touch $@
+
+$(VENV)/.tests: $(SETUP) requirements/tests.txt
+	scripts/make_venv.sh tests
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.checks: $(SETUP) requirements/checks.txt
+	scripts/make_venv.sh checks
+	@touch $@ $(VENV)/.tests $(VENV)/.runtime
