@@ -78,6 +78,10 @@ class Backstore(ABC):
         """Fill `buffer` from `offset` without blocking; False (with `buffer` undefined) if that is not possible."""
         return False
 
+    def prefetch(self, offset: int, length: int) -> None:
+        """Begin to bring bytes to where a read finds them sooner, and do not wait for it; a hint that may do nothing."""
+        return
+
     @abstractmethod
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill `buffer` from `offset`."""
@@ -109,3 +113,7 @@ class Backstore(ABC):
     @abstractmethod
     def close(self) -> None:
         """Flush and let go of the storage; the backstore is not used again."""
+
+    def withdraw(self) -> None:
+        """Close because the start failed after all: what opening it made is undone."""
+        self.close()

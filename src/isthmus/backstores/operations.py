@@ -22,12 +22,15 @@ __all__ = [
     "Flush",
     "MapStatus",
     "Miscompare",
+    "OrWrite",
+    "Prefetch",
     "Read",
     "Resize",
     "WouldBlock",
     "Write",
     "WriteRepeated",
     "WriteZeroes",
+    "first_difference",
 ]
 
 MAX_CHUNK: Final = 1 << 20
@@ -90,6 +93,21 @@ class Read(BlockOperation):
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch(BlockOperation):
+    """Begin to bring `length` bytes from `offset` to where a read finds them sooner, without waiting for it."""
+
+    offset: int
+    length: int
+
+    def run(self, backstore: Backstore) -> None:
+        backstore.prefetch(self.offset, self.length)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (self.offset, self.length)
+
+
+@dataclass(frozen=True, slots=True)
 class Write(BlockOperation):
     """Write `data` at `offset`, durably if asked (FUA)."""
 
@@ -113,6 +131,7 @@ class WriteRepeated(BlockOperation):
     offset: int
     length: int
     pattern: bytes
+    durable: bool = False
 
     def run(self, backstore: Backstore) -> None:
         repeats = max(1, min(MAX_CHUNK, self.length) // len(self.pattern))
@@ -120,7 +139,7 @@ class WriteRepeated(BlockOperation):
         done = 0
         while done < self.length:
             part = chunk[: self.length - done]
-            backstore.write(self.offset + done, (part,))
+            backstore.write(self.offset + done, (part,), durable=self.durable)
             done += len(part)
 
     @property
@@ -217,8 +236,9 @@ class CompareAndWrite(BlockOperation):
     def run(self, backstore: Backstore) -> Miscompare | None:
         present = memoryview(bytearray(len(self.expected)))
         backstore.read_into(self.offset, present)
-        if present != self.expected:
-            return Miscompare(first_difference(present, self.expected))
+        difference = first_difference(present, self.expected)
+        if difference < len(present):
+            return Miscompare(difference)
         backstore.write(self.offset, (self.data,), durable=self.durable)
         return None
 
@@ -229,6 +249,29 @@ class CompareAndWrite(BlockOperation):
     @property
     def extent(self) -> tuple[int, int]:
         return (self.offset, len(self.expected))
+
+
+@dataclass(frozen=True, slots=True)
+class OrWrite(BlockOperation):
+    """Set the bits at `offset` that are set in `data`, and leave the others (SBC-4 §4.26.2)."""
+
+    offset: int
+    data: memoryview
+    durable: bool = False
+
+    def run(self, backstore: Backstore) -> None:
+        present = bytearray(len(self.data))
+        backstore.read_into(self.offset, memoryview(present))
+        merged = int.from_bytes(present) | int.from_bytes(self.data)
+        backstore.write(self.offset, (merged.to_bytes(len(present)),), durable=self.durable)
+
+    @property
+    def exclusive(self) -> bool:
+        return True
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (self.offset, len(self.data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +286,18 @@ class Resize(BlockOperation):
 
 def first_difference(left: memoryview, right: memoryview) -> int:
     """The index of the first byte in which two equally long buffers differ (their length if they are equal)."""
+    if _equal(left, right):
+        return len(left)
     low, high = 0, len(left)
-    while low < high:
+    while high - low > 1:
         middle = (low + high) // 2
-        if left[low : middle + 1] == right[low : middle + 1]:
-            low = middle + 1
+        if _equal(left[low:middle], right[low:middle]):
+            low = middle
         else:
             high = middle
     return low
+
+
+def _equal(left: memoryview, right: memoryview) -> bool:
+    """A bytearray compares whole buffers at once; two memoryviews are compared item by item, 20 times slower."""
+    return bytearray(left) == right

@@ -29,6 +29,8 @@ class Limits:
     max_write_same_blocks: int
     unmap_granularity_blocks: int
     max_compare_and_write_blocks: int = _MAX_COMPARE_AND_WRITE
+    write_same_non_zero: bool = True
+    """WSNZ: a WRITE SAME of 0 blocks, which once meant all up to the last one, is refused: it has no bound."""
 
     @classmethod
     def for_backstore(cls, backstore: Backstore, block_length: int) -> Self:

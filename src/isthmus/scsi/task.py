@@ -68,6 +68,7 @@ class Task:
         "command",
         "data_in_length",
         "data_out",
+        "data_out_offered",
         "data_out_wanted",
         "descriptor",
         "logical_unit",
@@ -89,6 +90,7 @@ class Task:
         owner: TaskOwner,
         attribute: TaskAttribute = TaskAttribute.SIMPLE,
         data_in_length: int = 0,
+        data_out_offered: int | None = None,
     ) -> None:
         """`lun` is the 8-byte LUN field as a big-endian integer; `tag` identifies the task in its nexus."""
         self.nexus = nexus
@@ -101,6 +103,9 @@ class Task:
         """Bytes: how much data-in the initiator expects."""
         self.data_out: Sequence[memoryview] = ()
         """The data-out, complete, in order; the pieces together hold at most `data_out_wanted` bytes."""
+        self.data_out_offered = data_out_offered
+        """Bytes: how much data-out the initiator means to send, which may be more than the CDB asks for; None if the
+        transport does not know. In iSCSI, the expected data transfer length of a task with the W bit."""
         self.data_out_wanted = 0
         """Bytes of data-out that the CDB asks for; set when the command is parsed."""
         self.ready = False

@@ -1,0 +1,225 @@
+"""The rows of the block commands (SBC-4 table 31). A further command is a row here and a module beside its kin.
+
+Usage masks: bits of protection fields (RDPROTECT and its kin), RARC and the obsolete FUA_NV stay 0, as no unit has
+protection information; a CDB that sets them is refused before it is parsed. GROUP NUMBER is accepted and counts for
+nothing. The reservation classes are those of SBC-4 table 15.
+"""
+
+from functools import partial
+from typing import Final
+
+from isthmus.scsi.opcodes import CommandDescriptor, Handler, Parser, ReservationClass
+from isthmus.scsi.sbc.block_range import SIX, SIXTEEN, TEN, TWELVE
+from isthmus.scsi.sbc.cache import parse_pre_fetch, parse_synchronize_cache, pre_fetch, synchronize_cache
+from isthmus.scsi.sbc.capacity import parse_read_capacity_10, parse_read_capacity_16, read_capacity_10, read_capacity_16
+from isthmus.scsi.sbc.compare_and_write import compare_and_write, parse_compare_and_write
+from isthmus.scsi.sbc.lba_status import get_lba_status, parse_get_lba_status
+from isthmus.scsi.sbc.orwrite import or_write, parse_or_write
+from isthmus.scsi.sbc.provisioning import parse_unmap, unmap
+from isthmus.scsi.sbc.read_write import parse_read, parse_write, read, write
+from isthmus.scsi.sbc.verify import parse_verify, parse_write_and_verify, verify, write_and_verify
+from isthmus.scsi.sbc.write_same import parse_write_same, write_same
+
+__all__ = ["ROWS"]
+
+_CONTROL: Final = 0x04
+"""NACA (SAM-5 §5.2)."""
+_GROUP_NUMBER: Final = 0x3F
+_DPO: Final = 0x10
+_FUA: Final = 0x08
+_BYTCHK: Final = 0x06
+_IMMED: Final = 0x02
+_ANCHOR_UNMAP: Final = 0x18
+_NDOB: Final = 0x01
+_FIELD = b"\xff"
+
+
+def _six(opcode: int) -> bytes:
+    """The usage mask of a six-byte CDB: 21 bits of LBA, 8 of length."""
+    return bytes((opcode, 0x1F)) + _FIELD * 3 + bytes((_CONTROL,))
+
+
+def _ten(opcode: int, flags: int) -> bytes:
+    """The usage mask of a ten-byte CDB: 32 bits of LBA, 16 of length."""
+    return bytes((opcode, flags)) + _FIELD * 4 + bytes((_GROUP_NUMBER,)) + _FIELD * 2 + bytes((_CONTROL,))
+
+
+def _twelve(opcode: int, flags: int) -> bytes:
+    """The usage mask of a twelve-byte CDB: 32 bits of LBA, 32 of length."""
+    return bytes((opcode, flags)) + _FIELD * 8 + bytes((_GROUP_NUMBER, _CONTROL))
+
+
+def _sixteen(opcode: int, flags: int) -> bytes:
+    """The usage mask of a sixteen-byte CDB: 64 bits of LBA, 32 of length."""
+    return bytes((opcode, flags)) + _FIELD * 12 + bytes((_GROUP_NUMBER, _CONTROL))
+
+
+def _reads(name: str, usage: bytes, parse: Parser, handler: Handler, source: str) -> CommandDescriptor:
+    """A command that looks at the medium and leaves it as it is."""
+    return CommandDescriptor(
+        name=name,
+        opcode=usage[0],
+        cdb_length=len(usage),
+        usage=usage,
+        parse=parse,
+        handler=handler,
+        reservation=ReservationClass.READ,
+        source=source,
+    )
+
+
+def _writes(name: str, usage: bytes, parse: Parser, handler: Handler, source: str) -> CommandDescriptor:
+    """A command that changes what the medium holds."""
+    return CommandDescriptor(
+        name=name,
+        opcode=usage[0],
+        cdb_length=len(usage),
+        usage=usage,
+        parse=parse,
+        handler=handler,
+        reservation=ReservationClass.WRITE,
+        writes_medium=True,
+        source=source,
+    )
+
+
+def _synchronizes(name: str, usage: bytes, parse: Parser) -> CommandDescriptor:
+    """SYNCHRONIZE CACHE conflicts like a write, though a write-protected unit does it (SBC-4 table 15)."""
+    return CommandDescriptor(
+        name=name,
+        opcode=usage[0],
+        cdb_length=len(usage),
+        usage=usage,
+        parse=parse,
+        handler=synchronize_cache,
+        reservation=ReservationClass.WRITE,
+        source="SBC-4 §5.32",
+    )
+
+
+_READ: Final = (
+    _reads("READ (6)", _six(0x08), partial(parse_read, SIX), read, "SBC-4 §5.15"),
+    _reads("READ (10)", _ten(0x28, _DPO | _FUA), partial(parse_read, TEN), read, "SBC-4 §5.16"),
+    _reads("READ (12)", _twelve(0xA8, _DPO | _FUA), partial(parse_read, TWELVE), read, "SBC-4 §5.17"),
+    _reads("READ (16)", _sixteen(0x88, _DPO | _FUA), partial(parse_read, SIXTEEN), read, "SBC-4 §5.18"),
+)
+
+_WRITE: Final = (
+    _writes("WRITE (6)", _six(0x0A), partial(parse_write, SIX), write, "SBC-4 §5.39"),
+    _writes("WRITE (10)", _ten(0x2A, _DPO | _FUA), partial(parse_write, TEN), write, "SBC-4 §5.40"),
+    _writes("WRITE (12)", _twelve(0xAA, _DPO | _FUA), partial(parse_write, TWELVE), write, "SBC-4 §5.41"),
+    _writes("WRITE (16)", _sixteen(0x8A, _DPO | _FUA), partial(parse_write, SIXTEEN), write, "SBC-4 §5.42"),
+)
+
+_VERIFY: Final = (
+    _reads("VERIFY (10)", _ten(0x2F, _DPO | _BYTCHK), partial(parse_verify, TEN), verify, "SBC-4 §5.36"),
+    _reads("VERIFY (12)", _twelve(0xAF, _DPO | _BYTCHK), partial(parse_verify, TWELVE), verify, "SBC-4 §5.37"),
+    _reads("VERIFY (16)", _sixteen(0x8F, _DPO | _BYTCHK), partial(parse_verify, SIXTEEN), verify, "SBC-4 §5.38"),
+)
+
+_WRITE_AND_VERIFY: Final = (
+    _writes(
+        "WRITE AND VERIFY (10)",
+        _ten(0x2E, _DPO | _BYTCHK),
+        partial(parse_write_and_verify, TEN),
+        write_and_verify,
+        "SBC-4 §5.44",
+    ),
+    _writes(
+        "WRITE AND VERIFY (12)",
+        _twelve(0xAE, _DPO | _BYTCHK),
+        partial(parse_write_and_verify, TWELVE),
+        write_and_verify,
+        "SBC-4 §5.45",
+    ),
+    _writes(
+        "WRITE AND VERIFY (16)",
+        _sixteen(0x8E, _DPO | _BYTCHK),
+        partial(parse_write_and_verify, SIXTEEN),
+        write_and_verify,
+        "SBC-4 §5.46",
+    ),
+)
+
+_CACHE: Final = (
+    _synchronizes("SYNCHRONIZE CACHE (10)", _ten(0x35, _IMMED), partial(parse_synchronize_cache, TEN)),
+    _synchronizes("SYNCHRONIZE CACHE (16)", _sixteen(0x91, _IMMED), partial(parse_synchronize_cache, SIXTEEN)),
+    _reads("PRE-FETCH (10)", _ten(0x34, _IMMED), partial(parse_pre_fetch, TEN), pre_fetch, "SBC-4 §5.11"),
+    _reads("PRE-FETCH (16)", _sixteen(0x90, _IMMED), partial(parse_pre_fetch, SIXTEEN), pre_fetch, "SBC-4 §5.12"),
+)
+
+_ATOMIC: Final = (
+    _writes(
+        "COMPARE AND WRITE",
+        bytes((0x89, _DPO | _FUA)) + _FIELD * 8 + bytes((0, 0, 0, 0xFF, _GROUP_NUMBER, _CONTROL)),
+        parse_compare_and_write,
+        compare_and_write,
+        "SBC-4 §5.3",
+    ),
+    _writes("ORWRITE (16)", _sixteen(0x8B, _DPO | _FUA), partial(parse_or_write, SIXTEEN), or_write, "SBC-4 §5.9"),
+)
+
+_PROVISIONING: Final = (
+    _writes(
+        "UNMAP",
+        bytes((0x42, 0x01, 0, 0, 0, 0, _GROUP_NUMBER, 0xFF, 0xFF, _CONTROL)),
+        parse_unmap,
+        unmap,
+        "SBC-4 §5.35",
+    ),
+    _writes("WRITE SAME (10)", _ten(0x41, _ANCHOR_UNMAP), partial(parse_write_same, TEN), write_same, "SBC-4 §5.49"),
+    _writes(
+        "WRITE SAME (16)",
+        _sixteen(0x93, _ANCHOR_UNMAP | _NDOB),
+        partial(parse_write_same, SIXTEEN),
+        write_same,
+        "SBC-4 §5.50",
+    ),
+    CommandDescriptor(
+        name="GET LBA STATUS (16)",
+        opcode=0x9E,
+        service_action=0x12,
+        cdb_length=16,
+        usage=bytes((0x9E, 0x12)) + _FIELD * 12 + bytes((0xFF, _CONTROL)),
+        parse=parse_get_lba_status,
+        handler=get_lba_status,
+        reservation=ReservationClass.READ,
+        source="SBC-4 §5.7",
+    ),
+)
+
+_CAPACITY: Final = (
+    CommandDescriptor(
+        name="READ CAPACITY (10)",
+        opcode=0x25,
+        cdb_length=10,
+        usage=bytes((0x25, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0x01, _CONTROL)),
+        parse=parse_read_capacity_10,
+        handler=read_capacity_10,
+        reservation=ReservationClass.ALWAYS,
+        source="SBC-4 §5.20",
+    ),
+    CommandDescriptor(
+        name="READ CAPACITY (16)",
+        opcode=0x9E,
+        service_action=0x10,
+        cdb_length=16,
+        usage=bytes((0x9E, 0x10)) + _FIELD * 12 + bytes((0x01, _CONTROL)),
+        parse=parse_read_capacity_16,
+        handler=read_capacity_16,
+        reservation=ReservationClass.ALWAYS,
+        source="SBC-4 §5.21",
+    ),
+)
+
+ROWS: Final[tuple[CommandDescriptor, ...]] = (
+    *_CAPACITY,
+    *_READ,
+    *_WRITE,
+    *_VERIFY,
+    *_WRITE_AND_VERIFY,
+    *_CACHE,
+    *_ATOMIC,
+    *_PROVISIONING,
+)
+"""Every block command."""

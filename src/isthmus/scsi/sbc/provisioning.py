@@ -1,0 +1,93 @@
+"""UNMAP (SBC-4 §5.35): giving back the room of blocks that nobody needs any more."""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from isthmus.backstores import operations
+from isthmus.scsi.cdb import Command
+from isthmus.scsi.opcodes import Steps
+from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
+from isthmus.scsi.task import GOOD, Task
+
+if TYPE_CHECKING:
+    from isthmus.scsi.logical_unit import LogicalUnit
+
+__all__ = ["Unmap", "parse_unmap", "unmap"]
+
+_HEADER: Final = struct.Struct(">HH4x")
+_DESCRIPTOR: Final = struct.Struct(">QI4x")
+_DESCRIPTOR_DATA_LENGTH: Final = FieldPointer(2, in_cdb=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmap(Command):
+    """UNMAP; the blocks stand in the parameter list."""
+
+    parameter_list_length: int
+
+    @property
+    def data_out_length(self) -> int:
+        return self.parameter_list_length
+
+
+def parse_unmap(cdb: bytes, unit: "LogicalUnit") -> Unmap:
+    """Take the CDB apart. A unit that is not thinly provisioned has no such command; ANC_SUP is 0 (§6.6.6)."""
+    if not unit.backstore.capabilities.discard:
+        raise CheckCondition(Sense.INVALID_COMMAND_OPERATION_CODE, field=FieldPointer(0))
+    if cdb[1] & 0x01:
+        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(1, 0))
+    return Unmap(parameter_list_length=int.from_bytes(cdb[7:9]))
+
+
+def unmap(unit: "LogicalUnit", task: Task) -> Steps:
+    """Check every descriptor, then give back the blocks of all of them."""
+    ranges = _merged(_byte_ranges(unit, _descriptors(unit, task)))
+    if ranges:
+        yield operations.Discard(ranges)
+        if not unit.mode.write_cache_enabled:
+            yield operations.Flush()
+    return GOOD
+
+
+def _descriptors(unit: "LogicalUnit", task: Task) -> list[tuple[int, int]]:
+    """The complete block descriptors of the parameter list (§5.35.2), as (LBA, number of blocks)."""
+    data = task.data_out_bytes
+    if not data:
+        return []
+    if len(data) < _HEADER.size:
+        raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR)
+    _, descriptor_data_length = _HEADER.unpack_from(data)
+    if descriptor_data_length > len(data) - _HEADER.size:
+        raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR)
+    count = descriptor_data_length // _DESCRIPTOR.size
+    if count > unit.limits.max_unmap_descriptors:
+        raise CheckCondition(Sense.INVALID_FIELD_IN_PARAMETER_LIST, field=_DESCRIPTOR_DATA_LENGTH)
+    end = _HEADER.size + count * _DESCRIPTOR.size
+    return list(_DESCRIPTOR.iter_unpack(data[_HEADER.size : end]))
+
+
+def _byte_ranges(unit: "LogicalUnit", descriptors: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Each descriptor as (offset, length) in bytes; raises `CheckCondition` for what exceeds the unit or its limits."""
+    total = 0
+    for index, (lba, num_blocks) in enumerate(descriptors):
+        place = _HEADER.size + index * _DESCRIPTOR.size
+        if lba + num_blocks > unit.num_blocks:
+            raise CheckCondition(Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE, field=FieldPointer(place, in_cdb=False))
+        total += num_blocks
+        if total > unit.limits.max_unmap_blocks:
+            raise CheckCondition(Sense.INVALID_FIELD_IN_PARAMETER_LIST, field=FieldPointer(place + 8, in_cdb=False))
+        yield lba * unit.block_length, num_blocks * unit.block_length
+
+
+def _merged(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """`ranges` in order, neighbours and overlaps joined: storage gives back only whole units of its own."""
+    merged: list[tuple[int, int]] = []
+    for offset, length in sorted(each for each in ranges if each[1]):
+        if merged and offset <= sum(merged[-1]):
+            start, before = merged[-1]
+            merged[-1] = (start, max(before, offset + length - start))
+        else:
+            merged.append((offset, length))
+    return tuple(merged)
