@@ -114,7 +114,7 @@ def serve(
     stops it in order; a second one at once.
     """
     options = ServeOptions(
-        units=(*(FileUnit(path=path) for path in paths), *(MemoryUnit(size=length) for length in ram)),
+        units=(*(FileUnit(path=path, size=size) for path in paths), *(MemoryUnit(size=length) for length in ram)),
         target_name=target_name or default_target_name(),
         portals=portals or (default_portal(),),
         read_only=read_only,
@@ -127,7 +127,7 @@ def serve(
         max_connections=max_connections,
         log_level=LogLevel(log_level),
     )
-    return start(options, paths, size)
+    return start(options)
 
 
 def credential(kind: str, user: str | None, secret_file: Path | None) -> ChapCredential | None:
@@ -141,16 +141,14 @@ def credential(kind: str, user: str | None, secret_file: Path | None) -> ChapCre
     return ChapCredential(user=user, secret=read_secret(secret_file))
 
 
-def start(options: ServeOptions, paths: tuple[Path, ...], size: int | None) -> int:
-    """Serve until told to stop and give the exit status; files that were made go away again if it cannot start."""
+def start(options: ServeOptions) -> int:
+    """Serve until told to stop and give the exit status."""
     from isthmus.server.app import run
-    from isthmus.server.backing_files import BackingFiles
     from isthmus.server.logging import configure_logging
 
     configure_logging(options.log_level)
     warn_of_short_secrets(options)
-    with BackingFiles(paths, size=size, block_length=options.block_length, read_only=options.read_only):
-        return run(options)
+    return run(options)
 
 
 def warn_of_short_secrets(options: ServeOptions) -> None:

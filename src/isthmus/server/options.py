@@ -131,9 +131,11 @@ class Portal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileUnit:
-    """A logical unit in a regular file or on a block device that exists (see `backing_files` for creating one)."""
+    """A logical unit in a regular file or on a block device."""
 
     path: Path
+    size: int | None = None
+    """Bytes: what a file that is there must have, and what a missing one is made with; None takes what is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,100 @@
+"""The storage behind the units: opened in order, all or none.
+
+If the server cannot start after all, `withdraw_units` leaves everything as it was: a file that opening made goes away.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+
+from isthmus.backstores.base import Backstore
+from isthmus.backstores.registry import BackstoreSpec, open_backstore
+from isthmus.errors import ConfigurationError
+from isthmus.server.options import FileUnit, ServeOptions, Unit
+
+__all__ = ["close_units", "open_units", "withdraw_units"]
+
+
+def open_units(options: ServeOptions) -> list[Backstore]:
+    """The backstore of each unit, in the order of their LUNs; raises `ConfigurationError`, with nothing left behind."""
+    _check_distinct(options.units)
+    opened: list[Backstore] = []
+    try:
+        for lun, unit in enumerate(options.units):
+            opened.append(_open(_spec(unit, lun, options)))
+    except BaseException:
+        withdraw_units(opened)
+        raise
+    return opened
+
+
+def withdraw_units(backstores: Sequence[Backstore]) -> None:
+    """Undo `open_units`, before the first initiator could write."""
+    for backstore in backstores:
+        backstore.withdraw()
+
+
+def close_units(backstores: Sequence[Backstore]) -> None:
+    """Flush and close every backstore, also if some fail; raises an `ExceptionGroup` of their `BackstoreError`s."""
+    failures: list[Exception] = []
+    for backstore in backstores:
+        try:
+            backstore.close()
+        except Exception as error:  # noqa: BLE001  the others are flushed first, then it is raised
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("not everything could be flushed", failures)
+
+
+def _open(spec: BackstoreSpec) -> Backstore:
+    if spec.size is not None:
+        _check_multiple(spec.path, spec.size, spec.block_length)
+    backstore = open_backstore(spec)
+    try:
+        _check_multiple(spec.path, backstore.size, spec.block_length)
+    except ConfigurationError:
+        backstore.withdraw()
+        raise
+    return backstore
+
+
+def _spec(unit: Unit, lun: int, options: ServeOptions) -> BackstoreSpec:
+    is_file = isinstance(unit, FileUnit)
+    return BackstoreSpec(
+        kind=_kind(unit),
+        path=str(unit.path) if isinstance(unit, FileUnit) else f"{options.target_name}:ram{lun}",
+        size=unit.size,
+        create=is_file and unit.size is not None,
+        read_only=options.read_only,
+        write_back=options.write_back,
+        block_length=options.block_length,
+    )
+
+
+def _kind(unit: Unit) -> str:
+    """Which kind of backstore: a device is used past the page cache, which would only hold its blocks twice."""
+    if not isinstance(unit, FileUnit):
+        return "ramdisk"
+    try:
+        is_device = stat.S_ISBLK(unit.path.stat().st_mode)
+    except OSError:
+        return "fileio"  # opening it will say what is wrong
+    return "block" if is_device else "fileio"
+
+
+def _check_distinct(units: Sequence[Unit]) -> None:
+    seen: set[str] = set()
+    for unit in units:
+        if isinstance(unit, FileUnit):
+            real = os.path.realpath(unit.path)
+            if real in seen:
+                raise ConfigurationError(f"{unit.path} is named twice", "give each unit a file of its own")
+            seen.add(real)
+
+
+def _check_multiple(what: str, size: int, block_length: int) -> None:
+    if size % block_length:
+        raise ConfigurationError(
+            f"{what}: {size} bytes are not a whole number of {block_length}-byte blocks",
+            f"make them {size + -size % block_length} first (truncate --size), or choose another --block-size",
+        )
