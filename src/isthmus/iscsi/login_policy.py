@@ -54,8 +54,8 @@ class TargetView:
     name: IscsiName
     target_portal_group_tag: int
     alias: str = ""
-    authentication: Authentication = Authentication()
-    offers: Offers = Offers()
+    authentication: Authentication = field(default_factory=Authentication)
+    offers: Offers = field(default_factory=Offers)
     node: object = None
     """The policy's own object behind this view: login only hands it on."""
 
@@ -64,8 +64,8 @@ class TargetView:
 class DiscoveryView:
     """What a discovery session of one initiator gets; it has no target."""
 
-    authentication: Authentication = Authentication()
-    offers: Offers = Offers()
+    authentication: Authentication = field(default_factory=Authentication)
+    offers: Offers = field(default_factory=Offers)
     node: object = None
     """The policy's own object behind this view: login only hands it on."""
 
