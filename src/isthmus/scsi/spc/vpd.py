@@ -1,0 +1,141 @@
+"""The vital product data pages (SPC-5 §7.7, SBC-4 §6.6).
+
+`PAGES` is the only list of them: INQUIRY looks a page up in it, and page 00h is made of its codes.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from isthmus.scsi.logical_unit import LogicalUnit
+    from isthmus.scsi.nexus import Nexus
+
+__all__ = ["PAGES", "build_page"]
+
+_DIRECT_ACCESS: Final = 0x00
+"""Peripheral qualifier 000b, device type 00h: a disk."""
+_BLOCK_PAGE_LENGTH: Final = 60
+_NON_ROTATING: Final = 0x0001
+_NOMINAL_ROTATION_RATE: Final = 7200
+"""What storage that turns is said to turn at: initiators look only at whether it does."""
+_WSNZ: Final = 0x01
+_UGAVALID: Final = 0x8000_0000
+_LBPU_LBPWS_LBPWS10: Final = 0xE0
+_LBPRZ_ZEROS: Final = 0x04
+"""LBPRZ 001b: what is unmapped reads as zeros."""
+_THIN_PROVISIONED: Final = 2
+
+# Designators (SPC-5 §7.7.6).
+_BINARY: Final = 1
+_ASCII: Final = 2
+_UTF_8: Final = 3
+_T10_VENDOR_ID: Final = 1
+_EUI_64: Final = 2
+_NAA: Final = 3
+_RELATIVE_TARGET_PORT: Final = 4
+_SCSI_NAME_STRING: Final = 8
+_LOGICAL_UNIT: Final = 0
+_TARGET_PORT: Final = 1
+_TARGET_DEVICE: Final = 2
+_PROTOCOL_ISCSI: Final = 5
+_PIV: Final = 0x80
+
+_PageBuilder = Callable[["LogicalUnit", "Nexus"], bytes]
+
+
+def build_page(code: int, unit: "LogicalUnit", nexus: "Nexus") -> bytes:
+    """The page `code`, which is one of `PAGES`, as `nexus` sees `unit`."""
+    payload = PAGES[code](unit, nexus)
+    return struct.pack(">BBH", _DIRECT_ACCESS, code, len(payload)) + payload
+
+
+def _supported_pages(_unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
+    return bytes(sorted(PAGES))
+
+
+def _unit_serial_number(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
+    return unit.identity.serial_field
+
+
+def _device_identification(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
+    """The names of the unit, then those of the target port and of the target device, which depend on the nexus."""
+    identity = unit.identity
+    port = struct.pack(">xxH", nexus.relative_target_port_id)
+    designators = [
+        _designator(_LOGICAL_UNIT, _NAA, _BINARY, identity.naa_designator),
+        _designator(_LOGICAL_UNIT, _T10_VENDOR_ID, _ASCII, identity.t10_vendor_designator),
+        _designator(_TARGET_PORT, _RELATIVE_TARGET_PORT, _BINARY, port),
+        _designator(_TARGET_PORT, _SCSI_NAME_STRING, _UTF_8, _name_string(nexus.target_port_name)),
+        _designator(_TARGET_DEVICE, _SCSI_NAME_STRING, _UTF_8, _name_string(nexus.target_name)),
+    ]
+    if identity.eui64_designator is not None:
+        designators.insert(1, _designator(_LOGICAL_UNIT, _EUI_64, _BINARY, identity.eui64_designator))
+    return b"".join(designators)
+
+
+def _designator(association: int, designator_type: int, code_set: int, designator: bytes) -> bytes:
+    """A designation descriptor; the protocol identifier holds for ports and devices only (SPC-5 §7.7.6.1)."""
+    protocol = 0 if association == _LOGICAL_UNIT else _PROTOCOL_ISCSI << 4
+    piv = 0 if association == _LOGICAL_UNIT else _PIV
+    return bytes([protocol | code_set, piv | association << 4 | designator_type, 0, len(designator)]) + designator
+
+
+def _name_string(name: str) -> bytes:
+    """UTF-8, ended by a null and filled up with nulls to a multiple of four bytes (SPC-5 §7.7.6.11)."""
+    text = name.encode() + b"\0"
+    return text + bytes(-len(text) % 4)
+
+
+def _extended_inquiry(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
+    """SPC-5 §7.7.7: HEADSUP, ORDSUP, SIMPSUP; and V_SUP for a volatile cache. Nothing else is supported."""
+    payload = bytearray(_BLOCK_PAGE_LENGTH)
+    payload[1] = 0x07
+    payload[2] = 0x01 if unit.backstore.write_back else 0
+    return bytes(payload)
+
+
+def _block_limits(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
+    """SBC-4 §6.6.4; everything in logical blocks. A unit that cannot unmap reports no limits for it."""
+    limits = unit.limits
+    unmap = unit.backstore.capabilities.discard
+    payload = struct.pack(
+        ">BBHIIIIIIIQ",
+        _WSNZ if limits.write_same_non_zero else 0,
+        limits.max_compare_and_write_blocks,
+        unit.physical_block_length // unit.block_length,
+        limits.max_transfer_blocks,
+        limits.optimal_transfer_blocks,
+        0,  # MAXIMUM PREFETCH LENGTH: any
+        limits.max_unmap_blocks if unmap else 0,
+        limits.max_unmap_descriptors if unmap else 0,
+        limits.unmap_granularity_blocks if unmap else 0,
+        _UGAVALID if unmap else 0,  # with UNMAP GRANULARITY ALIGNMENT 0
+        limits.max_write_same_blocks,
+    )
+    return payload.ljust(_BLOCK_PAGE_LENGTH, b"\0")
+
+
+def _block_device_characteristics(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
+    """SBC-4 §6.6.2; the nominal form factor is not reported, as there is none."""
+    rotation_rate = _NOMINAL_ROTATION_RATE if unit.backstore.capabilities.rotational else _NON_ROTATING
+    return rotation_rate.to_bytes(2).ljust(_BLOCK_PAGE_LENGTH, b"\0")
+
+
+def _logical_block_provisioning(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
+    """SBC-4 §6.6.6: thin, with no thresholds, if the storage takes room back; fully provisioned otherwise."""
+    if not unit.backstore.capabilities.discard:
+        return bytes(4)
+    return bytes([0, _LBPU_LBPWS_LBPWS10 | _LBPRZ_ZEROS, _THIN_PROVISIONED, 0])
+
+
+PAGES: Final[Mapping[int, _PageBuilder]] = {
+    0x00: _supported_pages,
+    0x80: _unit_serial_number,
+    0x83: _device_identification,
+    0x86: _extended_inquiry,
+    0xB0: _block_limits,
+    0xB1: _block_device_characteristics,
+    0xB2: _logical_block_provisioning,
+}
+"""What each page holds behind its header of four bytes."""
