@@ -2,7 +2,7 @@
 
 Every module logs with `structlog.get_logger()` and passes values by name; an event is a few words that stay the same,
 so that one can search for it. What a peer sent is made printable here, so that it cannot forge a line or steer a
-terminal. A `Secret` hides itself.
+terminal. A `Secret` hides itself. What libraries log through the standard library comes out in the same form.
 """
 
 import logging
@@ -11,6 +11,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
 from isthmus.server.options import LogLevel
 
@@ -19,19 +20,35 @@ __all__ = ["configure_logging"]
 
 def configure_logging(level: LogLevel) -> None:
     """Send events of `level` and above to standard error, from now on."""
+    number: int = getattr(logging, level.name)
+    collect: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render: list[Processor] = [
+        structlog.processors.format_exc_info,
+        printable_values,
+        structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            printable_values,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.name)),
+        processors=[*collect, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    _configure_standard_library(number, collect, render)
+
+
+def _configure_standard_library(level: int, collect: list[Processor], render: list[Processor]) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=collect,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def printable_values(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
