@@ -5,7 +5,7 @@ It holds the parts and ties their effects together; what a command does stands w
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from isthmus.backstores.base import Backstore
@@ -15,6 +15,8 @@ from isthmus.scsi.limits import Limits
 from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.range_lock import RangeLock
 from isthmus.scsi.sense import Sense
+from isthmus.scsi.spc.mode_pages import ModePages
+from isthmus.scsi.spc.reservations import Reservations
 from isthmus.scsi.task import TASK_ABORTED, Response, Task
 from isthmus.scsi.task_set import TaskSet
 from isthmus.scsi.unit_attention import UnitAttentions
@@ -22,8 +24,6 @@ from isthmus.scsi.unit_grants import UnitGrants
 
 if TYPE_CHECKING:
     from isthmus.scsi.command_table import CommandTable
-    from isthmus.scsi.spc.mode_pages import ModePages
-    from isthmus.scsi.spc.reservations import Reservations
 
 __all__ = ["BLOCK_LENGTHS", "LogicalUnit"]
 
@@ -39,8 +39,6 @@ class LogicalUnit:
         backstore: Backstore,
         *,
         table: "CommandTable",
-        mode: "ModePages",
-        reservations: "Reservations",
         block_length: int = 512,
         physical_block_length: int | None = None,
         read_only: bool = False,
@@ -52,8 +50,8 @@ class LogicalUnit:
             raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
         self.backstore = backstore
         self.table = table
-        self.mode = mode
-        self.reservations = reservations
+        self.mode = ModePages(write_back=backstore.write_back)
+        self.reservations = Reservations()
         self.block_length = block_length
         self.physical_block_length = max(
             block_length, physical_block_length or backstore.capabilities.physical_block_length
@@ -79,7 +77,7 @@ class LogicalUnit:
         return self.backstore.size // self.block_length
 
     @property
-    def nexuses(self) -> Iterable[Nexus]:
+    def nexuses(self) -> frozenset[Nexus]:
         """The nexuses through which this unit can be reached now."""
         return self.grants.nexuses
 
@@ -89,12 +87,23 @@ class LogicalUnit:
         self.unit_attentions.attach(nexus)
         self.unit_attentions.establish(nexus, Sense.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED)
 
-    def detach(self, nexus: Nexus) -> None:
-        """`nexus` is lost: nothing that hangs on it stays (SAM-5 §6.3.4); its tasks have been aborted already."""
-        self.grants.detach(nexus)
+    def lose(self, nexus: Nexus, done: Callable[[], None]) -> None:
+        """`nexus` is lost: its tasks are aborted, and nothing that hangs on it stays (SAM-5 §6.3.4).
+
+        `done` is called when none of its accesses is under way. Those that are keep later ones away from their blocks.
+        """
+        self.abort_tasks({nexus}, by=nexus, done=done)
+        self.forget(nexus)
+        self.unit_attentions.detach(nexus)
+        if self.grants.detach(nexus):
+            hold = self.range_lock.isolate_all()
+            self.grants.when_idle(lambda: self.range_lock.release(hold), ())
+
+    def forget(self, nexus: Nexus) -> None:
+        """Drop what `nexus` has asked for and what does not outlive it."""
         self.prevent_removal.discard(nexus)
         self.reservations.nexus_lost(nexus)
-        self.unit_attentions.detach(nexus)
+        self.refresh_grants()
 
     def write_protected(self, nexus: Nexus, lun: int) -> bool:
         """Whether nothing may be written through `nexus` at the LUN field `lun` (SBC-4 §4.13)."""
@@ -116,12 +125,11 @@ class LogicalUnit:
         victims = [task for task in self.task_set if task.nexus in nexuses and task is not spared]
         for nexus in nexuses:
             self.grants.abort(nexus, self._answer_aborted(nexus, by))
-        for nexus in {task.nexus for task in victims}:
-            if nexus is not by and not self.mode.task_aborted_status:
+        for nexus in {task.nexus for task in victims} - {by}:
+            if not self.mode.task_aborted_status:
                 self.unit_attentions.establish(nexus, Sense.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)
-        for task in victims:
-            if task in self.task_set:
-                self.task_set.abort(task, self._answer_aborted(task.nexus, by))
+        with self.range_lock.paused():
+            self.task_set.abort(victims, lambda task: self._answer_aborted(task.nexus, by))
         self.task_set.when_ended(victims, lambda: self.grants.when_idle(done, nexuses))
 
     def abort_tasks_for(self, task: Task, nexuses: Collection[Nexus]) -> None:
@@ -148,11 +156,13 @@ class LogicalUnit:
     def _answer_aborted(self, nexus: Nexus, by: Nexus) -> Response | None:
         return TASK_ABORTED if self.mode.task_aborted_status and nexus is not by else None
 
-    def reset(self, sense: Sense) -> None:
-        """Everything back to how it was after power on, and `sense` for every nexus (SAM-5 §6.3.3).
+    def reset(self, sense: Sense, *, by: Nexus, done: Callable[[], None]) -> None:
+        """Abort all tasks, and put everything back to how it was after power on (SAM-5 §6.3.3).
 
-        Persistent reservations stay; the tasks have been aborted already.
+        Every nexus hears of it through the unit attention `sense`. Persistent reservations stay. `done` is called when
+        no aborted task touches the medium any more.
         """
+        self.abort_tasks(self.nexuses, by=by, done=done)
         self.reservations.reset()
         self.mode.reset()
         self.prevent_removal.clear()

@@ -66,3 +66,8 @@ class Nexus:
         """What the 8-byte LUN field means to this nexus."""
         number = decode_lun(lun_field)
         return None if number is None else self.mappings.get(number)
+
+    @property
+    def logical_units(self) -> "tuple[LogicalUnit, ...]":
+        """The logical units that this nexus can reach, each once."""
+        return tuple({mapping.logical_unit: None for mapping in self.mappings.values()})

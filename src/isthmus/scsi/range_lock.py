@@ -6,10 +6,15 @@ operation is not starved by a stream of others. Where no exclusive operation is 
 
 The engine's own accesses do not pass here. So an exclusive operation is announced first (`exclusive_pending`, which
 withdraws the grants) and waits until those accesses are over.
+
+What is under way for a task that has been aborted, or for a nexus that is lost, is exclusive from then on (`isolate`,
+`isolate_all`): its initiator may write the same blocks anew, and the old write must not come after the new one.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from isthmus.backstores.operations import BlockOperation
 
@@ -18,18 +23,26 @@ __all__ = ["Hold", "RangeLock"]
 WhenIdle = Callable[[Callable[[], None]], None]
 """Calls its argument, at once or later, when no access of the engine is under way."""
 
+_EVERYTHING: Final = (0, 1 << 80)
+
 
 class Hold:
     """One operation's place in the lock: waiting, then holding, then gone."""
 
     __slots__ = ("drained", "exclusive", "length", "offset", "start")
 
-    def __init__(self, operation: BlockOperation, start: Callable[[], None]) -> None:
-        self.offset, self.length = operation.extent
-        self.exclusive = operation.exclusive
+    def __init__(self, extent: tuple[int, int], *, exclusive: bool, start: Callable[[], None]) -> None:
+        """`extent` is (offset, length) in bytes; `start` is called when the operation may start."""
+        self.offset, self.length = extent
+        self.exclusive = exclusive
         self.start = start
-        self.drained = not self.exclusive
+        self.drained = not exclusive
         """Whether the engine's accesses that began before this operation came are over."""
+
+    @classmethod
+    def of(cls, operation: BlockOperation, start: Callable[[], None]) -> "Hold":
+        """A place for `operation`."""
+        return cls(operation.extent, exclusive=operation.exclusive, start=start)
 
     def conflicts(self, other: "Hold") -> bool:
         """Whether the two must not overlap in time."""
@@ -55,18 +68,17 @@ class RangeLock:
         """Whether an exclusive operation waits or is under way."""
         return self._exclusive > 0
 
-    def acquire(self, operation: BlockOperation, start: Callable[[], None]) -> Hold:
-        """Call `start` when `operation` may start, which may be before this returns."""
-        hold = Hold(operation, start)
+    def acquire(self, hold: Hold) -> None:
+        """Call `hold.start` when its operation may start, which may be before this returns."""
         if not (hold.exclusive or self._exclusive):
             self._holding.add(hold)
-            start()
-            return hold
+            hold.start()
+            return
         self._waiting.append(hold)
         if hold.exclusive:
-            self._announce(hold)
+            self._count_exclusive(1)
+            self._when_idle(lambda: self._drained(hold))
         self._start_waiting()
-        return hold
 
     def release(self, hold: Hold) -> None:
         """The operation has ended, or (if it has not started) is not wanted any more."""
@@ -79,17 +91,36 @@ class RangeLock:
         if self._waiting:
             self._start_waiting()
 
-    def holds(self, hold: Hold) -> bool:
+    def isolate(self, hold: Hold) -> None:
+        """Nothing may overlap any more with `hold`, which is under way, until it is released."""
+        if not hold.exclusive:
+            hold.exclusive = True
+            self._count_exclusive(1)
+
+    def isolate_all(self) -> Hold:
+        """Nothing may start any more until the hold that this gives is released."""
+        hold = Hold(_EVERYTHING, exclusive=True, start=_nothing)
+        self._holding.add(hold)
+        self._count_exclusive(1)
+        return hold
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Start nothing that waits before the `with` block is over."""
+        before, self._starting = self._starting, True
+        try:
+            yield
+        finally:
+            self._starting = before
+            self._start_waiting()
+
+    def is_holding(self, hold: Hold) -> bool:
         """Whether the operation has started and not ended."""
         return hold in self._holding
 
-    def _announce(self, hold: Hold) -> None:
-        def drained() -> None:
-            hold.drained = True
-            self._start_waiting()
-
-        self._count_exclusive(1)
-        self._when_idle(drained)
+    def _drained(self, hold: Hold) -> None:
+        hold.drained = True
+        self._start_waiting()
 
     def _count_exclusive(self, step: int) -> None:
         before = self.exclusive_pending
@@ -117,3 +148,7 @@ class RangeLock:
                 return hold
             earlier.append(hold)
         return None
+
+
+def _nothing() -> None:
+    """What starts with a hold that stands for accesses already under way."""

@@ -22,7 +22,7 @@ ours, and raises `LocalProtocolError`.
 """
 
 import enum
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from isthmus.errors import LocalProtocolError
@@ -61,7 +61,7 @@ TASK_LIMIT: Final = 4096
 class _Entry:
     """What the set knows of one task."""
 
-    __slots__ = ("answer", "cancel", "drained", "number", "operating", "run", "task")
+    __slots__ = ("aborted", "answer", "drained", "number", "operating", "run", "task")
 
     def __init__(self, task: Task, number: int, run: Callable[[Task], None]) -> None:
         self.task = task
@@ -69,7 +69,7 @@ class _Entry:
         self.run = run
         self.drained = task.attribute is not TaskAttribute.ORDERED
         self.operating = False
-        self.cancel: Callable[[], None] | None = None
+        self.aborted: Callable[[], None] = _nothing
         self.answer: Response | None = None
 
 
@@ -161,21 +161,32 @@ class TaskSet:
         self._step(task, TaskInput.COMPLETE)
         self._remove(self._entries[task], response)
 
-    def on_abort(self, task: Task, cancel: Callable[[], None]) -> None:
-        """Call `cancel` if `task` is aborted while it is enabled and at rest."""
-        self._entries[task].cancel = cancel
+    def on_abort(self, task: Task, aborted: Callable[[], None]) -> None:
+        """Call `aborted` if `task` is aborted from now on."""
+        self._entries[task].aborted = aborted
 
-    def abort(self, task: Task, answer: Response | None) -> None:
-        """Abort `task`, which is in the set; its owner gets `answer`, now or when its block operation is over."""
-        entry = self._entries[task]
-        if entry.operating:
-            self._step(task, TaskInput.ABORT_IN_OPERATION)
+    def abort(self, tasks: Iterable[Task], answer: Callable[[Task], Response | None]) -> None:
+        """Abort those of `tasks` that are in the set, together: none of them runs because another of them goes.
+
+        The owner of a task gets `answer(task)`, now or when the block operation that is under way is over.
+        """
+        before, self._enabling = self._enabling, True
+        try:
+            for task in tasks:
+                if task in self._entries:
+                    self._abort_one(self._entries[task], answer(task))
+        finally:
+            self._enabling = before
+            self._enable_candidates()
+
+    def _abort_one(self, entry: _Entry, answer: Response | None) -> None:
+        in_operation = entry.operating
+        self._step(entry.task, TaskInput.ABORT_IN_OPERATION if in_operation else TaskInput.ABORT_AT_REST)
+        entry.aborted()
+        if in_operation:
             entry.answer = answer
-            return
-        self._step(task, TaskInput.ABORT_AT_REST)
-        if entry.cancel is not None:
-            entry.cancel()
-        self._remove(entry, answer)
+        else:
+            self._remove(entry, answer)
 
     def when_ended(self, tasks: Collection[Task], done: Callable[[], None]) -> None:
         """Call `done` once none of `tasks` is in the set any more: at once if none is."""
@@ -244,3 +255,7 @@ class TaskSet:
         self._watches = [watch for watch in self._watches if watch[0]]
         for done in over:
             done()
+
+
+def _nothing() -> None:
+    """What an abort stops of a task that does not run yet."""

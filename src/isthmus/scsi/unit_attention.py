@@ -12,7 +12,7 @@ from isthmus.scsi.sense import Sense
 if TYPE_CHECKING:
     from isthmus.scsi.nexus import Nexus
 
-__all__ = ["UnitAttentions"]
+__all__ = ["UnitAttentions", "is_reset"]
 
 _RESETS: Final = (
     Sense.POWER_ON_OCCURRED,
@@ -23,6 +23,14 @@ _RESETS: Final = (
 """The conditions of SAM-5 §6.3, highest precedence first: each tells all that those after it tell."""
 
 _POWER_ON: Final = frozenset(_RESETS[:2])
+
+_TOLD_BY_RESETS: Final = (Sense.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR,)
+"""What every reset condition says as well."""
+
+
+def is_reset(sense: Sense) -> bool:
+    """Whether `sense` reports a reset or the loss of the nexus: these go before other statuses (SAM-5 §5.3.3)."""
+    return sense in _RESETS
 
 
 class UnitAttentions:
@@ -87,10 +95,10 @@ class UnitAttentions:
 
 def _enqueue(queue: list[Sense], sense: Sense) -> None:
     if sense not in _RESETS:
-        if sense not in queue:
+        if sense not in queue and not (sense in _TOLD_BY_RESETS and queue and queue[0] in _RESETS):
             queue.append(sense)
         return
-    rank = _RESETS.index(sense)
-    if any(pending in _RESETS[: rank + 1] for pending in queue):
+    if queue and queue[0] in _RESETS[: _RESETS.index(sense) + 1]:
         return
-    queue[:] = [sense, *(other for other in queue if other not in _RESETS and sense not in _POWER_ON)]
+    covered = queue if sense in _POWER_ON else (*_RESETS, *_TOLD_BY_RESETS)
+    queue[:] = [sense, *(pending for pending in queue if pending not in covered)]

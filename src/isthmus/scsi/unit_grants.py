@@ -1,6 +1,6 @@
 """The grants of one logical unit: made, withdrawn and renewed here, and nowhere else (see `fast_path_grant`)."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,9 +35,9 @@ class UnitGrants:
         self._waiters: list[tuple[set[FastPathGrant], Callable[[], None]]] = []
 
     @property
-    def nexuses(self) -> Iterable[Nexus]:
+    def nexuses(self) -> frozenset[Nexus]:
         """The nexuses that have a grant, whether or not it stands."""
-        return tuple(self._places)
+        return frozenset(self._places)
 
     def attach(self, nexus: Nexus, unit: "LogicalUnit") -> None:
         """Give `nexus` a grant for every LUN by which it knows `unit`. None of them stands before `refresh`."""
@@ -53,20 +53,21 @@ class UnitGrants:
                 nexus.grants[encode_lun(number)] = grant
                 places.append(_Place(nexus, mapping, grant))
 
-    def detach(self, nexus: Nexus) -> None:
-        """Take the grants of `nexus` back. Accesses that are under way are still waited for."""
+    def detach(self, nexus: Nexus) -> bool:
+        """Take the grants of `nexus` back; says whether accesses are under way. `when_idle` still waits for those."""
         for place in self._places.pop(nexus, ()):
             place.grant.reads = place.grant.writes = False
             if place.grant.in_flight:
                 self._leaving.add(place.grant)
-                place.grant.on_idle = lambda grant=place.grant: self._idle(grant)
+                self._watch(place.grant)
+        return bool(self._leaving)
 
     def refresh(self, unit: "LogicalUnit") -> None:
         """Recompute what each grant allows, and the capacity."""
         quiet = unit.started and unit.task_set.only_simple and not unit.range_lock.exclusive_pending
         cached = unit.mode.write_cache_enabled or not unit.backstore.write_back
         writable = cached and not unit.read_only and not unit.mode.software_write_protect
-        awaited = set().union(*(grants for grants, _ in self._waiters))
+        awaited = {grant for grants, _ in self._waiters for grant in grants}
         for nexus, places in self._places.items():
             open_to = quiet and unit.unit_attentions.pending(nexus) is None
             reads = open_to and not unit.reservations.excludes_reads(nexus)
@@ -86,7 +87,8 @@ class UnitGrants:
     def when_idle(self, done: Callable[[], None], nexuses: Collection[Nexus] | None = None) -> None:
         """Call `done` once no access under a grant of `nexuses` (default: of all) is under way: at once if none is.
 
-        Until then none of the grants waited for stands, so that it comes to that.
+        Until then none of the grants waited for stands, so that it comes to that. Accesses through a nexus that is
+        lost are waited for in any case.
         """
         places = (place for nexus, own in self._places.items() if nexuses is None or nexus in nexuses for place in own)
         busy = {place.grant for place in places if place.grant.in_flight} | self._leaving
@@ -96,7 +98,10 @@ class UnitGrants:
         self._waiters.append((busy, done))
         for grant in busy:
             grant.reads = grant.writes = False
-            grant.on_idle = lambda grant=grant: self._idle(grant)
+            self._watch(grant)
+
+    def _watch(self, grant: FastPathGrant) -> None:
+        grant.on_idle = lambda: self._idle(grant)
 
     def _idle(self, grant: FastPathGrant) -> None:
         grant.on_idle = None

@@ -1,0 +1,167 @@
+"""One enabled task on its way through its handler: block operations out, results in, a response at the end.
+
+The generator is driven by a loop, not by callbacks that nest: a command with thousands of operations that all end at
+once costs no stack.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from isthmus.backstores.operations import BlockOperation
+from isthmus.errors import BackstoreError, LocalProtocolError
+from isthmus.scsi.block_executor import BlockExecutor
+from isthmus.scsi.opcodes import Steps
+from isthmus.scsi.range_lock import Hold
+from isthmus.scsi.task import Response, Task, TaskState
+
+if TYPE_CHECKING:
+    from isthmus.scsi.logical_unit import LogicalUnit
+
+__all__ = ["Execution", "Failure", "Obstacle"]
+
+Obstacle = Callable[["LogicalUnit", Task], "Response | None"]
+
+
+class Failure(Protocol):
+    """Turns an exception into the response of the task."""
+
+    def __call__(
+        self, task: Task, unit: "LogicalUnit", error: Exception, operation: BlockOperation | None = None, /
+    ) -> Response:
+        """`operation` is the last one that was asked for."""
+
+
+class Execution:
+    """The run of one task."""
+
+    __slots__ = (
+        "_error",
+        "_executor",
+        "_failure",
+        "_gone",
+        "_hold",
+        "_operation",
+        "_over",
+        "_requesting",
+        "_result",
+        "_stepping",
+        "_steps",
+        "_task",
+        "_unit",
+    )
+
+    def __init__(self, task: Task, unit: "LogicalUnit", executor: BlockExecutor, failure: Failure) -> None:
+        self._task = task
+        self._unit = unit
+        self._executor = executor
+        self._failure = failure
+        self._steps: Steps | None = None
+        self._operation: BlockOperation | None = None
+        self._hold: Hold | None = None
+        self._result: Any = None
+        self._error: Exception | None = None
+        self._requesting = False
+        self._over = False
+        self._stepping = False
+        self._gone = False
+
+    def run(self, obstacle: Obstacle) -> None:
+        """Run the task, unless there is an `obstacle`."""
+        self._unit.task_set.on_abort(self._task, self._aborted)
+        self._drive(self._begin(obstacle))
+
+    def _begin(self, obstacle: Obstacle) -> object:
+        assert self._task.descriptor is not None
+        try:
+            outcome = obstacle(self._unit, self._task) or self._task.descriptor.handler(self._unit, self._task)
+        except Exception as error:  # noqa: BLE001  whatever it is, the initiator gets an answer
+            return self._failure(self._task, self._unit, error)
+        if isinstance(outcome, Response):
+            return outcome
+        self._steps = outcome
+        return self._step()
+
+    def _step(self) -> object:
+        """Let the handler go on with the last result: gives the next operation, or the response."""
+        assert self._steps is not None
+        self._stepping = True
+        try:
+            if self._error is not None:
+                return self._steps.throw(self._error)
+            return self._steps.send(self._result)
+        except StopIteration as stop:
+            return stop.value
+        except Exception as error:  # noqa: BLE001  whatever it is, the initiator gets an answer
+            return self._failure(self._task, self._unit, error, self._operation)
+        finally:
+            self._stepping = False
+
+    def _drive(self, outcome: object) -> None:
+        while isinstance(outcome, BlockOperation) and not self._gone:
+            if not self._over_at_once(outcome):
+                return
+            outcome = self._step()
+        if self._gone:
+            self._leave()
+        else:
+            self._respond(outcome)
+
+    def _over_at_once(self, operation: BlockOperation) -> bool:
+        """Ask for `operation`; says whether it is over already, and the task goes on."""
+        self._operation = operation
+        self._over = False
+        self._hold = Hold.of(operation, self._start)
+        self._requesting = True
+        self._unit.range_lock.acquire(self._hold)
+        self._requesting = False
+        return self._over and not self._gone
+
+    def _start(self) -> None:
+        assert self._operation is not None
+        self._unit.task_set.operation_started(self._task)
+        try:
+            self._executor.submit(self._unit.backstore, self._operation, self._done)
+        except Exception as error:
+            if self._over:
+                raise
+            self._done(None, error)
+
+    def _done(self, result: Any, error: BackstoreError | Exception | None) -> None:
+        """The operation is over. If it ended inside `_over_at_once`, the loop in `_drive` goes on, else it starts again."""
+        assert self._hold is not None
+        self._over = True
+        self._result, self._error = result, error
+        # While others start in the room that this makes, the task still counts as in its operation: if one of them
+        # aborts it, it ends below and not in the middle.
+        self._unit.range_lock.release(self._hold)
+        self._hold = None
+        if not self._unit.task_set.operation_ended(self._task):
+            self._leave()
+        elif not self._requesting:
+            self._drive(self._step())
+
+    def _aborted(self) -> None:
+        if self._hold is not None and self._unit.range_lock.is_holding(self._hold):
+            self._unit.range_lock.isolate(self._hold)
+        elif self._task.state is not TaskState.ABORTING:
+            if self._hold is not None:
+                self._unit.range_lock.release(self._hold)
+            self._leave()
+
+    def _leave(self) -> None:
+        self._gone = True
+        # A handler that is running (it has aborted its own task) is closed when it comes back.
+        if self._steps is not None and not self._stepping:
+            self._steps.close()
+
+    def _respond(self, outcome: object) -> None:
+        if not isinstance(outcome, Response):
+            problem = LocalProtocolError(f"a handler gave {type(outcome).__name__}, which is no response")
+            outcome = self._failure(self._task, self._unit, problem)
+        response: Response = outcome
+        self._unit.when_aborts_over(self._task, lambda: self._complete(response))
+
+    def _complete(self, response: Response) -> None:
+        # It may have been aborted itself while it waited for those that it aborted.
+        if self._task.state is TaskState.ENABLED:
+            self._unit.task_set.complete(self._task, response)
