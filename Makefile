@@ -35,7 +35,7 @@ format: $(VENV)/.checks ## Format the code and fix what can be fixed
 
 bench: $(VENV)/.runtime ## Compare the speed with tgtd on this machine
 	@python3 scripts/debian_packages.py bench
-	$(BIN)/python bench/compare.py
+	$(BIN)/python -m bench.compare
 
 lock: ## Write the lock files; UPGRADE=--upgrade (or a package's name) for newer versions
 	scripts/lock.sh $(UPGRADE)
