@@ -8,8 +8,9 @@ from typing_extensions import override
 
 from isthmus.cli.sizes import parse_size
 from isthmus.errors import ConfigurationError
+from isthmus.iscsi.opcodes import ISCSI_PORT
 from isthmus.names import IscsiName
-from isthmus.server.options import DEFAULT_PORT, DigestMethod, Portal
+from isthmus.server.options import DigestMethod, Portal
 
 __all__ = ["DIGESTS", "ISCSI_NAME", "PORTAL", "SIZE", "parse_digests", "parse_portal"]
 
@@ -37,11 +38,11 @@ def parse_portal(text: str) -> Portal:
         address, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise ConfigurationError(f"{text!r} is not a portal", "write an IPv6 portal as [ADDRESS]:PORT")
-        return Portal(address, _parse_port(rest[1:]) if rest else DEFAULT_PORT)
+        return Portal(address, _parse_port(rest[1:]) if rest else ISCSI_PORT)
     address, colon, port = text.partition(":")
     if ":" in port:
         raise ConfigurationError(f"{text!r} is ambiguous", f"put an IPv6 address in brackets, as in [{text}]")
-    return Portal(address, _parse_port(port) if colon else DEFAULT_PORT)
+    return Portal(address, _parse_port(port) if colon else ISCSI_PORT)
 
 
 def _parse_port(text: str) -> int:

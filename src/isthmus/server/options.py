@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from isthmus.errors import ConfigurationError
+from isthmus.iscsi.opcodes import ISCSI_PORT
 from isthmus.names import IscsiName
 
 __all__ = [
     "BLOCK_LENGTHS",
-    "DEFAULT_PORT",
     "MAX_CONNECTIONS",
     "ChapCredential",
     "DigestMethod",
@@ -28,8 +28,6 @@ __all__ = [
     "Unit",
 ]
 
-DEFAULT_PORT: Final = 3260
-"""The port that IANA assigned to iSCSI targets (RFC 7143 §14)."""
 BLOCK_LENGTHS: Final = (512, 4096)
 """The logical block lengths, in bytes, that a unit can have."""
 MAX_CONNECTIONS: Final = 8
@@ -93,7 +91,7 @@ class Portal:
     """
 
     address: str
-    port: int = DEFAULT_PORT
+    port: int = ISCSI_PORT
 
     def __post_init__(self) -> None:
         self._parsed()
