@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.scsi.cdb import Command
-from isthmus.scsi.lun import REPORT_LUNS_WELL_KNOWN, encode_lun
+from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.parameter_data import allocated, invalid_in_cdb
 from isthmus.scsi.task import Response, Task
@@ -24,6 +24,7 @@ class SelectReport(enum.IntEnum):
     ADDRESSABLE = 0x00
     """Everything but the well known logical units."""
     WELL_KNOWN = 0x01
+    """Well known logical units, which there are none of: REPORT LUNS is answered at every LUN."""
     ALL = 0x02
     ADMINISTRATIVE = 0x10
     """Administrative logical units: of conglomerates (SAM-5 §4.6.5), which there are none of."""
@@ -50,7 +51,7 @@ def parse_report_luns(cdb: bytes, _unit: "LogicalUnit | None" = None) -> ReportL
     return ReportLuns(select_report=select_report, allocation_length=int.from_bytes(cdb[6:10]))
 
 
-def report_luns(unit: "LogicalUnit", task: Task) -> Response:
+def report_luns(_unit: "LogicalUnit", task: Task) -> Response:
     """The list for the nexus of `task`, which thereby knows of changes: that unit attention goes (SPC-5 §6.33)."""
     command = task.command
     assert isinstance(command, ReportLuns)
@@ -74,9 +75,7 @@ def _luns(nexus: "Nexus", select_report: SelectReport) -> list[int]:
     match select_report:
         case SelectReport.ADDRESSABLE | SelectReport.NOT_SUBSIDIARY:
             return mapped
-        case SelectReport.WELL_KNOWN:
-            return [REPORT_LUNS_WELL_KNOWN]
         case SelectReport.ALL:
-            return [*(mapped or [encode_lun(0)]), REPORT_LUNS_WELL_KNOWN]
-        case SelectReport.ADMINISTRATIVE | SelectReport.SUBSIDIARY:
+            return mapped or [encode_lun(0)]
+        case SelectReport.WELL_KNOWN | SelectReport.ADMINISTRATIVE | SelectReport.SUBSIDIARY:
             return []

@@ -38,6 +38,7 @@ __all__ = [
 
 MAX_REGISTRATIONS: Final = 2048
 """Registrations of one logical unit: initiators choose their ISIDs, so without a bound they could fill the memory."""
+_LU_SCOPE: Final = 0
 _GENERATION_MASK: Final = 0xFFFF_FFFF
 _SERVICE_ACTION_RESERVATION_KEY: Final = FieldPointer(8, in_cdb=False)
 
@@ -296,12 +297,15 @@ class Reservations:
         elif not self.is_holder(registrant) or self._reservation.type is not reservation_type:
             raise ReservationConflict("another reservation is held")
 
-    def release(self, registrant: Registrant, reservation_type: int) -> Consequences:
-        """Give the reservation up; nothing happens if `registrant` is no holder (SPC-5 §5.14, releasing)."""
+    def release(self, registrant: Registrant, *, scope: int, reservation_type: int) -> Consequences:
+        """Give the reservation up; nothing happens if `registrant` is no holder (SPC-5 §5.14, releasing).
+
+        Raises `CheckCondition` if the SCOPE and TYPE fields are not those of the reservation.
+        """
         held = self._reservation
         if held is None or not self.is_holder(registrant):
             return _NO_CONSEQUENCES
-        if held.type != reservation_type:
+        if (scope, reservation_type) != (_LU_SCOPE, held.type):
             raise CheckCondition(Sense.INVALID_RELEASE_OF_PERSISTENT_RESERVATION)
         self._reservation = None
         return self._released(held, but=registrant)
