@@ -49,34 +49,21 @@ class LoginState(enum.Enum):
 
 
 class LoginInput(enum.Enum):
-    """What the initiator does."""
+    """What the initiator does; the value says it in words, for the log."""
 
-    SECURITY_REQUEST = enum.auto()
-    """A Login Request in the security stage."""
-    OPERATIONAL_REQUEST = enum.auto()
-    """A Login Request in the operational stage."""
-    STRAY_REQUEST = enum.auto()
-    """A Login Request in no stage of login: CSG is 2 or 3."""
-    OTHER_PDU = enum.auto()
-    """Anything but a Login Request."""
-    NO_AUTHENTICATION_KEYS = enum.auto()
-    """A complete text in the security stage, without any key of authentication."""
-    METHOD_NONE = enum.auto()
-    """AuthMethod comes to None, or is left out where None is allowed."""
-    METHOD_CHAP = enum.auto()
-    """AuthMethod comes to CHAP."""
-    ALGORITHM_KEYS = enum.auto()
-    """CHAP_A."""
-    RESPONSE_KEYS = enum.auto()
-    """CHAP_N and CHAP_R, perhaps CHAP_I and CHAP_C."""
-    OTHER_AUTHENTICATION_KEYS = enum.auto()
-    """Keys of more than one step at once."""
-    AUTHENTICATION_LEFT_OUT = enum.auto()
-    """The stage ends, or is skipped, without an AuthMethod where one is required."""
-    TRANSIT_OPERATIONAL = enum.auto()
-    """T bit, NSG is the operational stage."""
-    TRANSIT_FULL_FEATURE = enum.auto()
-    """T bit, NSG is full feature phase."""
+    SECURITY_REQUEST = "a Login Request in the security stage"
+    OPERATIONAL_REQUEST = "a Login Request in the operational stage"
+    STRAY_REQUEST = "a Login Request in no stage of login"
+    OTHER_PDU = "a PDU other than a Login Request"
+    NO_AUTHENTICATION_KEYS = "a complete text without keys of authentication"
+    METHOD_NONE = "AuthMethod None, be it offered or left out where that is allowed"
+    METHOD_CHAP = "AuthMethod CHAP"
+    ALGORITHM_KEYS = "CHAP_A"
+    RESPONSE_KEYS = "CHAP_N and CHAP_R"
+    OTHER_AUTHENTICATION_KEYS = "keys of several steps of authentication at once"
+    AUTHENTICATION_LEFT_OUT = "no AuthMethod, where authentication is required"
+    TRANSIT_OPERATIONAL = "a transit to the operational stage"
+    TRANSIT_FULL_FEATURE = "a transit to full feature phase"
 
 
 _S, _I = LoginState, LoginInput
@@ -135,5 +122,5 @@ def next_state(state: LoginState, event: LoginInput) -> LoginState:
     if result is None:
         raise ConnectionViolation("the first PDU is not a Login Request (RFC 7143 §6.3)")
     if isinstance(result, LoginStatus):
-        raise LoginRefused(result, f"{event.name} in {state.name}")
+        raise LoginRefused(result, f"{event.value} (in state {state.name})")
     return result
