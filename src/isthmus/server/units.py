@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.registry import BackstoreSpec, open_backstore
-from isthmus.errors import ConfigurationError
+from isthmus.errors import BackstoreError, ConfigurationError
 from isthmus.server.options import FileUnit, ServeOptions, Unit
 
 __all__ = ["close_units", "open_units", "withdraw_units"]
@@ -35,15 +35,16 @@ def withdraw_units(backstores: Sequence[Backstore]) -> None:
 
 
 def close_units(backstores: Sequence[Backstore]) -> None:
-    """Flush and close every backstore, also if some fail; raises an `ExceptionGroup` of their `BackstoreError`s."""
-    failures: list[Exception] = []
+    """Flush and close every backstore, also if some fail; then raises one `BackstoreError` that tells of each failure."""
+    failures: list[BackstoreError] = []
     for backstore in backstores:
         try:
             backstore.close()
-        except Exception as error:  # noqa: BLE001  the others are flushed first, then it is raised
+        except BackstoreError as error:
             failures.append(error)
     if failures:
-        raise ExceptionGroup("not everything could be flushed", failures)
+        problem = f"not everything could be made durable: {'; '.join(map(str, failures))}"
+        raise BackstoreError(failures[0].errno, problem) from ExceptionGroup(problem, failures)
 
 
 def _open(spec: BackstoreSpec) -> Backstore:
