@@ -56,8 +56,8 @@ class TextViolation(RemoteProtocolError):
     """The peer's text does not follow the rules of RFC 7143 §6.1, or is more than its budget allows."""
 
 
-def parse_text(data: Buffer) -> list[Pair]:
-    """The pairs of a complete text, in order; raises `TextViolation`.
+def parse_text(data: Buffer, max_keys: int = MAX_KEYS) -> list[Pair]:
+    """The pairs of a complete text, in order, at most `max_keys`; raises `TextViolation`.
 
     Null bytes behind a pair's own one are let pass: some initiators count the padding into the data segment.
     """
@@ -65,8 +65,8 @@ def parse_text(data: Buffer) -> list[Pair]:
     if text and not text.endswith("\0"):
         raise TextViolation("the last key=value pair does not end with a null byte (RFC 7143 §6.1)")
     entries = [entry for entry in text.split("\0") if entry]
-    if len(entries) > MAX_KEYS:
-        raise TextViolation(f"more than {MAX_KEYS} keys")
+    if len(entries) > max_keys:
+        raise TextViolation(f"more than {max_keys} keys")
     return [_parse_pair(entry) for entry in entries]
 
 
@@ -107,9 +107,10 @@ def split_text(data: bytes, limit: int) -> list[bytes]:
 class TextAssembler:
     """Joins the text of PDUs whose C bit says that more follows (RFC 7143 §6.2, §11.10.2), within one budget for all."""
 
-    def __init__(self, budget: int = MAX_TEXT_BYTES) -> None:
-        """`budget` is how many bytes of text may come in the life of this assembler."""
+    def __init__(self, budget: int = MAX_TEXT_BYTES, max_keys: int = MAX_KEYS) -> None:
+        """`budget` is how many bytes may come in the life of this assembler, `max_keys` how many pairs in one text."""
         self._budget = budget
+        self._max_keys = max_keys
         self._collected = bytearray()
         self.pending = False
         """More was announced, and has not come yet."""
@@ -125,7 +126,7 @@ class TextAssembler:
             return None
         text = bytes(self._collected)
         self._collected.clear()
-        return parse_text(text)
+        return parse_text(text, self._max_keys)
 
 
 def parse_boolean(value: str) -> bool:
