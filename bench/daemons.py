@@ -38,7 +38,7 @@ class Daemon:
 @contextlib.contextmanager
 def isthmus(image: Path, log: Path, options: Sequence[str] = ()) -> Iterator[Daemon]:
     """This project's server, of the tree that the benchmark stands in, with further options of `isthmus serve`."""
-    command = [sys.executable, "-m", "isthmus.cli.main", "serve", str(image), "--portal", "127.0.0.1:0", *options]
+    command = [sys.executable, "-m", "isthmus", "serve", str(image), "--portal", "127.0.0.1:0", *options]
     with log.open("w") as errors, _stopped(command, subprocess.PIPE, errors.fileno()) as process:
         assert process.stdout is not None
         # Whatever the server says of itself before the ready line is skipped; its end ends the wait.

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-__all__ = ["READY_SECONDS", "STOP_SECONDS", "Server", "ServerError", "Url", "lines_of", "running_server"]
+__all__ = ["READY_SECONDS", "STOP_SECONDS", "Serve", "Server", "ServerError", "Url", "lines_of", "running_server"]
 
 READY_SECONDS = 20.0
 STOP_SECONDS = 15.0
@@ -127,6 +127,10 @@ class Server:
             raise ServerError(f"the server had not stopped {seconds} s after SIGTERM\n{self.log_text()}") from None
 
 
+Serve = Callable[..., Server]
+"""A fixture that starts servers: `serve(*arguments, ready_lines=1)`."""
+
+
 def _await_ready(server: Server, lines: "queue.Queue[str | None]", expected: int) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while len(server.urls) < expected:
@@ -151,7 +155,7 @@ def running_server(arguments: Sequence[str | Path], directory: Path, *, ready_li
     `directory` gets the server's log. `ready_lines` is how many logical units to wait for.
     """
     log = directory / f"server-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", "isthmus.cli.main", "serve", *map(str, arguments)]
+    command = [sys.executable, "-m", "isthmus", "serve", *map(str, arguments)]
     with (
         log.open("w", encoding="utf-8") as log_file,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log_file, text=True) as process,
