@@ -1,14 +1,17 @@
 """The command table: the rows of a device type, found by opcode and service action (SPC-5 §6.35)."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from isthmus.scsi.opcodes import CommandDescriptor
+from isthmus.scsi.sbc.commands import ROWS as SBC_ROWS
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
+from isthmus.scsi.spc.commands import ROWS as SPC_ROWS
 
-__all__ = ["CommandTable"]
+__all__ = ["DISK_COMMANDS", "CommandTable"]
 
-_VARIABLE_LENGTH = 0x7F
-_SERVICE_ACTION_BITS = 0x1F
+_VARIABLE_LENGTH: Final = 0x7F
+_SERVICE_ACTION_BITS: Final = 0x1F
 
 
 class CommandTable:
@@ -69,3 +72,7 @@ class CommandTable:
     def has_service_actions(self, opcode: int) -> bool:
         """Whether `opcode` is in the table with service actions."""
         return opcode in self._actions
+
+
+DISK_COMMANDS: Final = CommandTable((*SPC_ROWS, *SBC_ROWS))
+"""What a disk can do (SBC-4 table 31)."""

@@ -14,8 +14,7 @@ What the engine owes in return:
 * `writes` says that GOOD may be answered when `Backstore.write` returns; only FUA asks for `durable=True`.
 * An access that ends before the engine gives control back needs nothing more. For one that does not (a worker thread
   has it), it calls `begin` when it hands it over, and `end` once it is over.
-* When a command waits for its data-out, the engine remembers `generation`. If that has changed when the data is here,
-  the task has been aborted meanwhile: nothing is written, and it is answered with `aborted_with` (None: no answer).
+* A WRITE whose data-out is not all here goes to the task router at once: only there can it be aborted while it waits.
 
 The SCSI layer, for its part, waits until the grants of the unit are idle before it starts what must not overlap with
 the engine's accesses: an exclusive operation, an ORDERED task, and the end of a function that aborts tasks.
@@ -24,7 +23,6 @@ the engine's accesses: an exclusive operation, an ORDERED task, and the end of a
 from collections.abc import Callable
 
 from isthmus.backstores.base import Backstore
-from isthmus.scsi.task import Response
 
 __all__ = ["FastPathGrant"]
 
@@ -33,11 +31,9 @@ class FastPathGrant:
     """Mutable on purpose: the engine holds it for the life of the nexus and looks at the two flags for each command."""
 
     __slots__ = (
-        "aborted_with",
         "backstore",
         "block_length",
         "block_shift",
-        "generation",
         "in_flight",
         "max_transfer_blocks",
         "num_blocks",
@@ -66,10 +62,6 @@ class FastPathGrant:
         """Accesses begun under this grant that are not over."""
         self.on_idle: Callable[[], None] | None = None
         """Called by `end` when `in_flight` is 0 again; set by the logical unit while something waits for that."""
-        self.generation = 0
-        """Raised when the tasks of the nexus on this unit are aborted."""
-        self.aborted_with: Response | None = None
-        """The answer for a task that the last change of `generation` aborted (SAM-5 §5.6, the TAS bit)."""
         self.read_commands = 0
         self.read_bytes = 0
         self.write_commands = 0

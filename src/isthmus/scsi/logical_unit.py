@@ -6,10 +6,10 @@ It holds the parts and ties their effects together; what a command does stands w
 
 from collections import Counter
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
 
 from isthmus.backstores.base import Backstore
 from isthmus.errors import ConfigurationError
+from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
 from isthmus.scsi.nexus import Nexus
@@ -22,9 +22,6 @@ from isthmus.scsi.task_set import TaskSet
 from isthmus.scsi.unit_attention import UnitAttentions
 from isthmus.scsi.unit_grants import UnitGrants
 
-if TYPE_CHECKING:
-    from isthmus.scsi.command_table import CommandTable
-
 __all__ = ["BLOCK_LENGTHS", "LogicalUnit"]
 
 BLOCK_LENGTHS = (512, 4096)
@@ -32,13 +29,13 @@ BLOCK_LENGTHS = (512, 4096)
 
 
 class LogicalUnit:
-    """One disk. `disk.py` puts a whole one together from a backstore."""
+    """One disk over one backstore."""
 
     def __init__(
         self,
         backstore: Backstore,
         *,
-        table: "CommandTable",
+        table: CommandTable = DISK_COMMANDS,
         block_length: int = 512,
         physical_block_length: int | None = None,
         read_only: bool = False,
@@ -123,8 +120,6 @@ class LogicalUnit:
         TASK ABORTED status if the TAS bit is 1, else by a unit attention; `by` gets no answer for its own.
         """
         victims = [task for task in self.task_set if task.nexus in nexuses and task is not spared]
-        for nexus in nexuses:
-            self.grants.abort(nexus, self._answer_aborted(nexus, by))
         for nexus in {task.nexus for task in victims} - {by}:
             if not self.mode.task_aborted_status:
                 self.unit_attentions.establish(nexus, Sense.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)

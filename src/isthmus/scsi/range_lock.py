@@ -48,7 +48,7 @@ class Hold:
         """Whether the two must not overlap in time."""
         if not (self.exclusive or other.exclusive):
             return False
-        return self.offset < other.offset + other.length and other.offset < self.offset + self.length
+        return max(self.offset, other.offset) < min(self.offset + self.length, other.offset + other.length)
 
 
 class RangeLock:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from isthmus.scsi.fast_path_grant import FastPathGrant
 from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.nexus import LunMapping, Nexus
-from isthmus.scsi.task import Response
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
@@ -77,12 +76,6 @@ class UnitGrants:
                 grant.num_blocks = unit.num_blocks
                 grant.reads = reads and grant not in awaited
                 grant.writes = writes and grant not in awaited and not place.mapping.read_only
-
-    def abort(self, nexus: Nexus, answer: Response | None) -> None:
-        """The engine's tasks of `nexus` that still wait for their data-out are aborted, and get `answer`."""
-        for place in self._places.get(nexus, ()):
-            place.grant.generation += 1
-            place.grant.aborted_with = answer
 
     def when_idle(self, done: Callable[[], None], nexuses: Collection[Nexus] | None = None) -> None:
         """Call `done` once no access under a grant of `nexuses` (default: of all) is under way: at once if none is.
