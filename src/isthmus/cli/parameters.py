@@ -12,7 +12,7 @@ from isthmus.iscsi.opcodes import ISCSI_PORT
 from isthmus.names import IscsiName
 from isthmus.server.options import DigestMethod, Portal
 
-__all__ = ["DIGESTS", "ISCSI_NAME", "PORTAL", "SIZE", "parse_digests", "parse_portal"]
+__all__ = ["DIGESTS", "ISCSI_NAME", "PORTAL", "SIZE", "ParsedType", "parse_digests", "parse_portal"]
 
 T = TypeVar("T")
 
