@@ -57,7 +57,7 @@ class CdbLayout:
 
 
 def _unpack_six(cdb: bytes) -> tuple[int, int, int]:
-    """READ (6) and WRITE (6): 21 bits of LBA, and a TRANSFER LENGTH of 0 stands for 256 blocks (SBC-4 §5.15)."""
+    """READ (6) and WRITE (6): 21 bits of LBA, and a TRANSFER LENGTH of 0 stands for 256 blocks (SBC-2 §5.5)."""
     return 0, int.from_bytes(cdb[1:4]) & 0x1F_FFFF, cdb[4] or 256
 
 

@@ -1,4 +1,4 @@
-"""SYNCHRONIZE CACHE and PRE-FETCH (10) and (16) (SBC-4 §5.11, §5.12, §5.32, §5.33)."""
+"""SYNCHRONIZE CACHE and PRE-FETCH (10) and (16) (SBC-4 §5.13, §5.14, §5.33, §5.34)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -61,8 +61,8 @@ def parse_pre_fetch(layout: CdbLayout, cdb: bytes, unit: "LogicalUnit") -> PreFe
 def synchronize_cache(_unit: "LogicalUnit", task: Task) -> Steps:
     """Make everything durable: a backstore knows no part of its cache, and more than the range is allowed.
 
-    With IMMED too the status comes when the blocks are safe. An initiator loses nothing by that but time, and an error
-    then belongs to the command that met it instead of to a later one (SPC-5 §4.4.7, deferred errors).
+    IMMED asks for the status before the work is done. It is given after it all the same: the initiator loses time, and
+    gains that an error is reported with the command that met it, not with a later one (SPC-5 §4.4.7, deferred errors).
     """
     assert isinstance(task.command, SynchronizeCache)
     yield operations.Flush()

@@ -2,7 +2,7 @@
 
 Usage masks: bits of protection fields (RDPROTECT and its kin), RARC and the obsolete FUA_NV stay 0, as no unit has
 protection information; a CDB that sets them is refused before it is parsed. GROUP NUMBER is accepted and counts for
-nothing. The reservation classes are those of SBC-4 table 15.
+nothing. The reservation classes are those of SBC-4 table 13.
 """
 
 from functools import partial
@@ -83,8 +83,8 @@ def _writes(name: str, usage: bytes, parse: Parser, handler: Handler, source: st
     )
 
 
-def _synchronizes(name: str, usage: bytes, parse: Parser) -> CommandDescriptor:
-    """SYNCHRONIZE CACHE conflicts like a write, though a write-protected unit does it (SBC-4 table 15)."""
+def _synchronizes(name: str, usage: bytes, parse: Parser, source: str) -> CommandDescriptor:
+    """SYNCHRONIZE CACHE conflicts like a write, though a write-protected unit does it (SBC-4 table 13)."""
     return CommandDescriptor(
         name=name,
         opcode=usage[0],
@@ -93,19 +93,19 @@ def _synchronizes(name: str, usage: bytes, parse: Parser) -> CommandDescriptor:
         parse=parse,
         handler=synchronize_cache,
         reservation=ReservationClass.WRITE,
-        source="SBC-4 §5.32",
+        source=source,
     )
 
 
 _READ: Final = (
-    _reads("READ (6)", _six(0x08), partial(parse_read, SIX), read, "SBC-4 §5.15"),
+    _reads("READ (6)", _six(0x08), partial(parse_read, SIX), read, "SBC-2 §5.5"),
     _reads("READ (10)", _ten(0x28, _DPO | _FUA), partial(parse_read, TEN), read, "SBC-4 §5.16"),
     _reads("READ (12)", _twelve(0xA8, _DPO | _FUA), partial(parse_read, TWELVE), read, "SBC-4 §5.17"),
     _reads("READ (16)", _sixteen(0x88, _DPO | _FUA), partial(parse_read, SIXTEEN), read, "SBC-4 §5.18"),
 )
 
 _WRITE: Final = (
-    _writes("WRITE (6)", _six(0x0A), partial(parse_write, SIX), write, "SBC-4 §5.39"),
+    _writes("WRITE (6)", _six(0x0A), partial(parse_write, SIX), write, "SBC-2 §5.24"),
     _writes("WRITE (10)", _ten(0x2A, _DPO | _FUA), partial(parse_write, TEN), write, "SBC-4 §5.40"),
     _writes("WRITE (12)", _twelve(0xAA, _DPO | _FUA), partial(parse_write, TWELVE), write, "SBC-4 §5.41"),
     _writes("WRITE (16)", _sixteen(0x8A, _DPO | _FUA), partial(parse_write, SIXTEEN), write, "SBC-4 §5.42"),
@@ -142,10 +142,12 @@ _WRITE_AND_VERIFY: Final = (
 )
 
 _CACHE: Final = (
-    _synchronizes("SYNCHRONIZE CACHE (10)", _ten(0x35, _IMMED), partial(parse_synchronize_cache, TEN)),
-    _synchronizes("SYNCHRONIZE CACHE (16)", _sixteen(0x91, _IMMED), partial(parse_synchronize_cache, SIXTEEN)),
-    _reads("PRE-FETCH (10)", _ten(0x34, _IMMED), partial(parse_pre_fetch, TEN), pre_fetch, "SBC-4 §5.11"),
-    _reads("PRE-FETCH (16)", _sixteen(0x90, _IMMED), partial(parse_pre_fetch, SIXTEEN), pre_fetch, "SBC-4 §5.12"),
+    _synchronizes("SYNCHRONIZE CACHE (10)", _ten(0x35, _IMMED), partial(parse_synchronize_cache, TEN), "SBC-4 §5.33"),
+    _synchronizes(
+        "SYNCHRONIZE CACHE (16)", _sixteen(0x91, _IMMED), partial(parse_synchronize_cache, SIXTEEN), "SBC-4 §5.34"
+    ),
+    _reads("PRE-FETCH (10)", _ten(0x34, _IMMED), partial(parse_pre_fetch, TEN), pre_fetch, "SBC-4 §5.13"),
+    _reads("PRE-FETCH (16)", _sixteen(0x90, _IMMED), partial(parse_pre_fetch, SIXTEEN), pre_fetch, "SBC-4 §5.14"),
 )
 
 _ATOMIC: Final = (
@@ -156,7 +158,7 @@ _ATOMIC: Final = (
         compare_and_write,
         "SBC-4 §5.3",
     ),
-    _writes("ORWRITE (16)", _sixteen(0x8B, _DPO | _FUA), partial(parse_or_write, SIXTEEN), or_write, "SBC-4 §5.9"),
+    _writes("ORWRITE (16)", _sixteen(0x8B, _DPO | _FUA), partial(parse_or_write, SIXTEEN), or_write, "SBC-4 §5.10"),
 )
 
 _PROVISIONING: Final = (
@@ -167,13 +169,13 @@ _PROVISIONING: Final = (
         unmap,
         "SBC-4 §5.35",
     ),
-    _writes("WRITE SAME (10)", _ten(0x41, _ANCHOR_UNMAP), partial(parse_write_same, TEN), write_same, "SBC-4 §5.49"),
+    _writes("WRITE SAME (10)", _ten(0x41, _ANCHOR_UNMAP), partial(parse_write_same, TEN), write_same, "SBC-4 §5.52"),
     _writes(
         "WRITE SAME (16)",
         _sixteen(0x93, _ANCHOR_UNMAP | _NDOB),
         partial(parse_write_same, SIXTEEN),
         write_same,
-        "SBC-4 §5.50",
+        "SBC-4 §5.53",
     ),
     CommandDescriptor(
         name="GET LBA STATUS (16)",
@@ -184,7 +186,7 @@ _PROVISIONING: Final = (
         parse=parse_get_lba_status,
         handler=get_lba_status,
         reservation=ReservationClass.READ,
-        source="SBC-4 §5.7",
+        source="SBC-4 §5.6",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""GET LBA STATUS (16) (SBC-4 §5.7): which blocks take room, as the storage has it at this moment."""
+"""GET LBA STATUS (16) (SBC-4 §5.6): which blocks take room, as the storage has it at this moment."""
 
 import struct
 from collections.abc import Iterable, Iterator
@@ -17,17 +17,23 @@ if TYPE_CHECKING:
 
 __all__ = ["REPORT_TYPES", "GetLbaStatus", "get_lba_status", "parse_get_lba_status"]
 
-REPORT_TYPES: Final = {
-    0x00: frozenset(Provisioning),
-    0x01: frozenset({Provisioning.DEALLOCATED, Provisioning.ANCHORED}),
-    0x02: frozenset({Provisioning.MAPPED}),
-    0x03: frozenset({Provisioning.DEALLOCATED}),
-    0x04: frozenset({Provisioning.ANCHORED}),
+_ALL: Final = {Provisioning.MAPPED: 3, Provisioning.DEALLOCATED: 1, Provisioning.ANCHORED: 2}
+REPORT_TYPES: Final[dict[int, dict[Provisioning, int]]] = {
+    0x00: {**_ALL, Provisioning.MAPPED: 0},
+    0x01: _ALL,
+    0x02: {Provisioning.MAPPED: 3},
+    0x03: {Provisioning.DEALLOCATED: 1},
+    0x04: {Provisioning.ANCHORED: 2},
 }
-"""The states that each REPORT TYPE asks for (SBC-4 table 60). 10h, blocks that may be unreadable, is not known here."""
+"""By REPORT TYPE (SBC-4 table 49), the blocks it asks for and their PROVISIONING STATUS (table 53).
+
+Type 10h, blocks that may give an unrecovered error, is missing: no backstore knows that before it reads them.
+"""
+_UNKNOWN: Final = 4
+"""The PROVISIONING STATUS of blocks of a storage that can give room back but not tell where it has."""
 
 MAX_DESCRIPTORS: Final = 1024
-"""In one answer, and in one look at the storage: finding an extent may cost the storage two system calls. The initiator goes on where it ends."""
+"""In one answer, and in one look at the storage: to find an extent may take two system calls."""
 
 _HEADER: Final = struct.Struct(">IxxxB")
 _DESCRIPTOR: Final = struct.Struct(">QIB3x")
@@ -74,19 +80,28 @@ def get_lba_status(unit: "LogicalUnit", task: Task) -> Steps:
     """Ask the backstore for extents until there are enough descriptors, or no blocks any more."""
     command = task.command
     assert isinstance(command, GetLbaStatus)
-    wanted = REPORT_TYPES[command.report_type]
+    codes = _status_codes(unit, command.report_type)
     most = min(command.fitting_descriptors, MAX_DESCRIPTORS)
-    # Every extent is reported with type 00h; with the others, one in two at the most.
-    limit = most if command.report_type == 0 else MAX_DESCRIPTORS
     position, end, length = command.lba, unit.num_blocks, unit.block_length
     found: list[_Run] = []
     while position < end and len(found) < most:
+        # With type 00h every extent is reported, with the others perhaps none.
+        limit = MAX_DESCRIPTORS if command.report_type else most
         extents = yield operations.MapStatus(position * length, (end - position) * length, limit)
         runs = list(_block_runs(extents, position, length))
-        found += (part for run in runs if run.provisioning in wanted for part in _split(run))
+        found += (part for run in runs if run.provisioning in codes for part in _split(run))
         position = runs[-1].lba + runs[-1].num_blocks
     complete = position >= end and len(found) <= most
-    return Response(data_in=_parameter_data(command, found[:most], complete=complete)[: command.allocation_length])
+    descriptors = [_DESCRIPTOR.pack(run.lba, run.num_blocks, codes[run.provisioning]) for run in found[:most]]
+    return Response(data_in=_parameter_data(command, descriptors, complete=complete))
+
+
+def _status_codes(unit: "LogicalUnit", report_type: int) -> dict[Provisioning, int]:
+    """The entry of `REPORT_TYPES`; but what a backstore without `map_status` calls mapped may be anything."""
+    capabilities = unit.backstore.capabilities
+    if report_type == 0 or capabilities.map_status or not capabilities.discard:
+        return REPORT_TYPES[report_type]
+    return {Provisioning.MAPPED: _UNKNOWN} if report_type == 1 else {}
 
 
 def _block_runs(extents: Iterable[Extent], lba: int, block_length: int) -> Iterator[_Run]:
@@ -112,12 +127,12 @@ def _split(run: _Run) -> Iterator[_Run]:
         yield _Run(run.lba + start, min(_MOST_BLOCKS, run.num_blocks - start), run.provisioning)
 
 
-def _parameter_data(command: GetLbaStatus, runs: list[_Run], *, complete: bool) -> bytes:
-    """The parameter data (§5.7.3): RTP, as REPORT TYPE was heeded, and why the list ends where it does."""
+def _parameter_data(command: GetLbaStatus, descriptors: list[bytes], *, complete: bool) -> bytes:
+    """The parameter data (§5.6.2): RTP, as REPORT TYPE was heeded, and why the list ends where it does."""
     condition = 0
     if complete:
         condition = _DUE_TO_CAPACITY
-    elif len(runs) == command.fitting_descriptors:
+    elif len(descriptors) == command.fitting_descriptors:
         condition = _DUE_TO_ALLOCATION_LENGTH
-    descriptors = b"".join(_DESCRIPTOR.pack(run.lba, run.num_blocks, run.provisioning.value) for run in runs)
-    return _HEADER.pack(_HEADER.size - 4 + len(descriptors), condition | _RTP) + descriptors
+    body = b"".join(descriptors)
+    return (_HEADER.pack(_HEADER.size - 4 + len(body), condition | _RTP) + body)[: command.allocation_length]

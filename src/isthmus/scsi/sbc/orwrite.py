@@ -1,4 +1,4 @@
-"""ORWRITE (16) (SBC-4 §5.9): setting bits in blocks, as one operation."""
+"""ORWRITE (16) (SBC-4 §5.10): setting bits in blocks, as one operation."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -33,12 +33,15 @@ class Unmap(Command):
 
 
 def parse_unmap(cdb: bytes, unit: "LogicalUnit") -> Unmap:
-    """Take the CDB apart. A unit that is not thinly provisioned has no such command; ANC_SUP is 0 (§6.6.6)."""
+    """Take the CDB apart. A unit that is not thinly provisioned has no such command; ANC_SUP is 0 (§6.6.7)."""
     if not unit.backstore.capabilities.discard:
         raise CheckCondition(Sense.INVALID_COMMAND_OPERATION_CODE, field=FieldPointer(0))
     if cdb[1] & 0x01:
         raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(1, 0))
-    return Unmap(parameter_list_length=int.from_bytes(cdb[7:9]))
+    length = int.from_bytes(cdb[7:9])
+    if 0 < length < _HEADER.size:
+        raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR, field=FieldPointer(7))
+    return Unmap(parameter_list_length=length)
 
 
 def unmap(unit: "LogicalUnit", task: Task) -> Steps:
@@ -52,16 +55,14 @@ def unmap(unit: "LogicalUnit", task: Task) -> Steps:
 
 
 def _descriptors(unit: "LogicalUnit", task: Task) -> list[tuple[int, int]]:
-    """The complete block descriptors of the parameter list (§5.35.2), as (LBA, number of blocks)."""
+    """The block descriptors of the parameter list, as (LBA, number of blocks); a truncated one is ignored (§5.35.2)."""
     data = task.data_out_bytes
-    if not data:
+    if not task.data_out_wanted:
         return []
     if len(data) < _HEADER.size:
         raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR)
     _, descriptor_data_length = _HEADER.unpack_from(data)
-    if descriptor_data_length > len(data) - _HEADER.size:
-        raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR)
-    count = descriptor_data_length // _DESCRIPTOR.size
+    count = min(descriptor_data_length, len(data) - _HEADER.size) // _DESCRIPTOR.size
     if count > unit.limits.max_unmap_descriptors:
         raise CheckCondition(Sense.INVALID_FIELD_IN_PARAMETER_LIST, field=_DESCRIPTOR_DATA_LENGTH)
     end = _HEADER.size + count * _DESCRIPTOR.size

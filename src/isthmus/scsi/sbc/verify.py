@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.backstores import operations
 from isthmus.backstores.operations import BlockOperation, first_difference
 from isthmus.scsi.opcodes import Steps
-from isthmus.scsi.sbc.block_range import BlockRange, CdbLayout, check_range, check_transfer
+from isthmus.scsi.sbc.block_range import BlockRange, CdbLayout, check_transfer
 from isthmus.scsi.sbc.data_out import exact_data_out, whole_blocks
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
 from isthmus.scsi.task import GOOD, Task
@@ -36,7 +36,7 @@ _BYTCHK_FIELD = FieldPointer(1, 2)
 
 
 class ByteCheck(enum.IntEnum):
-    """The BYTCHK field: what the blocks on the medium are compared with (SBC-4 table 130)."""
+    """The BYTCHK field: what the blocks on the medium are compared with (SBC-4 table 123)."""
 
     NOTHING = 0b00
     EVERY_BLOCK = 0b01
@@ -78,11 +78,10 @@ def _byte_check(flags: int) -> ByteCheck:
 
 
 def parse_verify(layout: CdbLayout, cdb: bytes, unit: "LogicalUnit") -> Verify:
-    """Take a VERIFY CDB apart. Only a comparison has a transfer, and with it a maximum length."""
+    """Take a VERIFY CDB apart; MAXIMUM TRANSFER LENGTH bounds it even if nothing is transferred (§5.36)."""
     flags, lba, num_blocks = layout.unpack(cdb)
     byte_check = _byte_check(flags)
-    check = check_transfer if byte_check is ByteCheck.EVERY_BLOCK else check_range
-    check(unit, layout, lba, num_blocks)
+    check_transfer(unit, layout, lba, num_blocks)
     return Verify(
         lba=lba,
         num_blocks=num_blocks,
@@ -109,7 +108,7 @@ def parse_write_and_verify(layout: CdbLayout, cdb: bytes, unit: "LogicalUnit") -
 
 
 def verify(unit: "LogicalUnit", task: Task) -> Steps:
-    """Bring cached blocks to the medium (SBC-4 §5.36), then read them, and compare if asked."""
+    """Bring cached blocks to the medium, which is what is verified; then read them, and compare if asked."""
     command = task.command
     assert isinstance(command, Verify)
     expected = exact_data_out(task, command.data_out_length) if command.data_out_length else None

@@ -1,7 +1,7 @@
-"""WRITE SAME (10) and (16) (SBC-4 §5.49, §5.50): one block, written to a whole run of them.
+"""WRITE SAME (10) and (16) (SBC-4 §5.52, §5.53): one block, written to a whole run of them.
 
 With UNMAP the blocks are given back, provided that they then read as what was to be written; that is so for zeros
-alone (LBPRZ). Other data are written even then.
+alone (LBPRZ). Other data are written even then (§4.7.3.4.4).
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def parse_write_same(layout: CdbLayout, cdb: bytes, unit: "LogicalUnit") -> Writ
 
 
 def _check_flags(flags: int, unit: "LogicalUnit") -> None:
-    """ANCHOR needs ANC_SUP (§6.6.6), which is 0; UNMAP needs a unit that is thinly provisioned."""
+    """ANCHOR needs ANC_SUP (§6.6.7), which is 0; UNMAP needs a unit that is thinly provisioned."""
     if flags & _ANCHOR:
         raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(1, 4))
     if flags & _UNMAP and not unit.backstore.capabilities.discard:
