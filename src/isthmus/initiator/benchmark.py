@@ -97,9 +97,13 @@ class _Run:
 
     async def measure(self) -> Measurement:
         begin = time.perf_counter()
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self._workload.outstanding):
-                workers.create_task(self._work(begin + self._workload.seconds))
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._workload.outstanding):
+                    workers.create_task(self._work(begin + self._workload.seconds))
+        except ExceptionGroup as group:
+            # What stopped the first worker is what is wrong; the others only met it, too.
+            raise group.exceptions[0] from None
         return self._summary(time.perf_counter() - begin)
 
     async def _work(self, deadline: float) -> None:

@@ -3,28 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from isthmus.initiator.errors import InvalidUrl
 from isthmus.initiator.session import Session
 from isthmus.initiator.settings import LoginSettings
-from isthmus.initiator.url import parse_portal
+from isthmus.initiator.target_address import TargetAddress, parse_target_address
 from isthmus.iscsi.errors import ConnectionViolation
 from isthmus.iscsi.text_format import Pair
 
-__all__ = ["DiscoveredTarget", "TargetAddress", "discover", "parse_target_address", "parse_targets", "send_targets"]
-
-
-@dataclass(frozen=True, slots=True)
-class TargetAddress:
-    """One portal of a target: `domainname[:port][,portal group tag]` (RFC 7143 §13.8)."""
-
-    host: str
-    port: int
-    portal_group_tag: int | None = None
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        tag = f",{self.portal_group_tag}" if self.portal_group_tag is not None else ""
-        return f"{host}:{self.port}{tag}"
+__all__ = ["DiscoveredTarget", "discover", "parse_targets", "send_targets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +44,3 @@ def parse_targets(pairs: Sequence[Pair]) -> list[DiscoveredTarget]:
         else:
             raise ConnectionViolation(f"{key}={value[:40]} has no place in a SendTargets answer (RFC 7143 Appendix C)")
     return [DiscoveredTarget(name, tuple(addresses)) for name, addresses in found.items()]
-
-
-def parse_target_address(text: str) -> TargetAddress:
-    """Read a TargetAddress; raises `ConnectionViolation`."""
-    portal, comma, tag = text.partition(",")
-    if comma and not (tag.isascii() and tag.isdigit() and int(tag) <= 0xFFFF):
-        raise ConnectionViolation(f"the portal group tag of TargetAddress={text[:80]} is no number (RFC 7143 §13.8)")
-    try:
-        host, port = parse_portal(portal)
-    except InvalidUrl as error:
-        raise ConnectionViolation(f"TargetAddress={text[:80]}: {error} (RFC 7143 §13.8)") from error
-    return TargetAddress(host, port, int(tag) if comma else None)

@@ -45,6 +45,13 @@ class PeripheralDeviceType(enum.IntEnum):
     UNKNOWN = 0x1F
 
 
+_BLOCK_DEVICES: Final = (
+    PeripheralDeviceType.DIRECT_ACCESS_BLOCK,
+    PeripheralDeviceType.CD_DVD,
+    PeripheralDeviceType.ZONED_BLOCK,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandardInquiry:
     """Standard INQUIRY data (SPC-5 §6.7.2)."""
@@ -71,9 +78,14 @@ class StandardInquiry:
         """Whether a logical unit stands behind this LUN (PERIPHERAL QUALIFIER 000b)."""
         return self.peripheral_qualifier == 0
 
+    @property
+    def has_blocks(self) -> bool:
+        """Whether it is a device of blocks, which has a capacity."""
+        return self.peripheral_device_type in _BLOCK_DEVICES
+
 
 def _text(field: bytes) -> str:
-    return field.decode("ascii", "replace").rstrip(" \0")
+    return field.decode("ascii", "replace").strip(" \0")
 
 
 def decode_standard_inquiry(data: bytes) -> StandardInquiry:

@@ -19,8 +19,10 @@ from isthmus.initiator.errors import ConnectionLost, RequestRejected
 from isthmus.initiator.login import log_in
 from isthmus.initiator.raw_connection import Tamper
 from isthmus.initiator.settings import LoginSettings, random_isid
+from isthmus.initiator.target_address import TargetAddress
 from isthmus.initiator.task import CommandTask, RequestTask, Result, Task
 from isthmus.initiator.text_task import TextTask
+from isthmus.iscsi.login_initiator import InitiatorLoginCompleted
 from isthmus.iscsi.opcodes import RESERVED_TAG, LogoutReason, LogoutResponseCode
 from isthmus.iscsi.parameters import SessionParameters
 from isthmus.iscsi.pdu import AsyncMessage, LogoutResponse, NopIn, NopOut
@@ -100,12 +102,22 @@ class Session:
         The `cid` of a connection that is there reinstates it (RFC 7143 §6.3.4). Errors: as `login`.
         """
         connection = Connection(self, self._free_cid() if cid is None else cid)
-        await log_in(self, connection, host=host, port=port, tamper=tamper)
+        address = TargetAddress(host or self.settings.host, port or self.settings.port)
+        outcome = await log_in(self, connection, address, tamper=tamper)
+        if not self.tsih:
+            self._take_leading(outcome)
+        self.window.update(exp_cmd_sn=outcome.exp_cmd_sn, max_cmd_sn=outcome.max_cmd_sn)
         replaced = self.connections.get(connection.cid)
         self.connections[connection.cid] = connection
         if replaced is not None:
             await replaced.drop()
         return connection
+
+    def _take_leading(self, outcome: InitiatorLoginCompleted) -> None:
+        """What the leading login settles for the whole session."""
+        self.tsih = outcome.tsih
+        self.target_portal_group_tag = outcome.target_portal_group_tag
+        self.parameters = outcome.session_parameters
 
     def _free_cid(self) -> int:
         return next(cid for cid in count() if cid not in self.connections)

@@ -3,14 +3,18 @@
 import re
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
+from isthmus.iscsi.chap import ChapCredentials
 from isthmus.iscsi.opcodes import ISCSI_PORT
 from isthmus.iscsi.parameters import CRC32C, NONE, Offers
+from isthmus.iscsi.text_format import Pair
 from isthmus.names import IscsiName, Isid
 
-__all__ = ["Credential", "LoginSettings", "default_initiator_name", "digest_offer", "random_isid"]
+__all__ = ["LoginSettings", "default_initiator_name", "digest_offer", "random_isid"]
 
 
 DEFAULT_OFFERS: Final = Offers()
@@ -25,14 +29,6 @@ def default_initiator_name() -> IscsiName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
-    """A CHAP user and its secret (RFC 7143 §12.1.3)."""
-
-    user: str
-    secret: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginSettings:
     """Everything that the logins of one session have in common."""
 
@@ -42,11 +38,13 @@ class LoginSettings:
     """None: a discovery session."""
     initiator_name: str = field(default_factory=default_initiator_name)
     initiator_alias: str = ""
-    chap: Credential | None = None
-    """What this end answers the target's challenge with; None offers no authentication."""
-    mutual_chap: Credential | None = None
-    """What the target must prove; needs `chap`."""
+    credentials: ChapCredentials | None = None
+    """What CHAP takes; None offers no authentication."""
     offers: Offers = DEFAULT_OFFERS
+    overrides: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({}))
+    """Login keys to send with other values than they would have, None to leave one out: for tests of a target."""
+    extra_keys: tuple[Pair, ...] = ()
+    """More login keys, likewise."""
     timeout: float = 15.0
     """Seconds that one login may take, the TCP connection included."""
 
