@@ -39,6 +39,8 @@ class UnitIdentity:
             raise ConfigurationError("the serial number is empty", "give at least one character")
         if self.naa.bit_length() > 128:
             raise ConfigurationError("the NAA identifier is longer than 128 bits", "use 16 or 32 hex digits")
+        if self.eui64 is not None and self.eui64.bit_length() > 64:
+            raise ConfigurationError("the EUI-64 identifier is longer than 64 bits", "use 16 hex digits")
 
     @classmethod
     def derived(
