@@ -1,0 +1,131 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.scsi.spc.mode_pages import ALL_PAGES, ALL_SUBPAGES, PAGES, ModePage, ModePages, PageControl, PageKey
+
+KEYS = [page.key for page in PAGES]
+CACHING, CONTROL = (0x08, 0), (0x0A, 0)
+HEADERS = {
+    (0x01, 0): "010a",
+    (0x02, 0): "020e",
+    (0x08, 0): "0812",
+    (0x0A, 0): "0a0a",
+    (0x0A, 1): "4a01001c",
+    (0x1C, 0): "1c0a",
+}
+DEFAULTS = {
+    (0x01, 0): bytes(10),
+    (0x02, 0): bytes(14),
+    (0x08, 0): b"\x04" + bytes(17),
+    (0x0A, 0): bytes.fromhex("02100040 0000 ffff 0000"),
+    (0x0A, 1): bytes(28),
+    (0x1C, 0): b"\x08" + bytes(9),
+}
+CHANGEABLE = {CACHING: "0400", CONTROL: "04000840"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_fields_have_room(page: ModePage) -> None:
+    """The fields of a page lie behind its header, inside the page, and apart from each other."""
+    masks = [field.mask(page.length) for field in page.fields]
+    for field, mask in zip(page.fields, masks, strict=True):
+        assert 0 < mask < 1 << 8 * (page.length - len(page.header))
+        assert field.default < 1 << field.width
+    assert all(not left & right for left, right in itertools.combinations(masks, 2))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_values(key: PageKey) -> None:
+    """Current and default values are those of the table; changeable values have ones where something can change."""
+    mode = ModePages(write_back=True)
+    header = bytes.fromhex(HEADERS[key])
+    body = DEFAULTS[key]
+    assert mode.page(key, PageControl.CURRENT) == mode.page(key, PageControl.DEFAULT) == header + body
+    changeable = bytes.fromhex(CHANGEABLE.get(key, "")).ljust(len(body), b"\0")
+    assert mode.page(key, PageControl.CHANGEABLE) == header + changeable
+
+
+def test_saved_values() -> None:
+    """Nothing is saved, so asking for it is a mistake of the caller."""
+    with pytest.raises(ValueError, match="saved"):
+        ModePages(write_back=True).page(CONTROL, PageControl.SAVED)
+
+
+def test_without_write_cache() -> None:
+    """Without a volatile cache WCE is 0 and cannot be set."""
+    mode = ModePages(write_back=False)
+    assert not mode.write_cache_enabled
+    for control in (PageControl.CURRENT, PageControl.CHANGEABLE, PageControl.DEFAULT):
+        assert mode.page(CACHING, control)[2] == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "subpage", "keys"),
+    [
+        (0x0A, 0, [(0x0A, 0)]),
+        (0x0A, 1, [(0x0A, 1)]),
+        (0x0A, ALL_SUBPAGES, [(0x0A, 0), (0x0A, 1)]),
+        (0x08, ALL_SUBPAGES, [(0x08, 0)]),
+        (ALL_PAGES, 0, [key for key in KEYS if key[1] == 0]),
+        (ALL_PAGES, ALL_SUBPAGES, KEYS),
+        (0x0A, 2, []),
+        (0x03, 0, []),
+    ],
+)
+def test_select(code: int, subpage: int, keys: list[PageKey]) -> None:
+    """Page and subpage codes stand for pages in ascending order, and FFh and 3Fh for all."""
+    assert ModePages(write_back=True).select(code, subpage) == keys
+
+
+@pytest.mark.parametrize(
+    ("key", "byte", "bit", "attribute"),
+    [
+        (CACHING, 2, 2, "write_cache_enabled"),
+        (CONTROL, 2, 2, "descriptor_sense"),
+        (CONTROL, 4, 3, "software_write_protect"),
+        (CONTROL, 5, 6, "task_aborted_status"),
+    ],
+)
+def test_change(key: PageKey, byte: int, bit: int, attribute: str) -> None:
+    """Each changeable bit is what the property of its name tells, and a reset undoes the change."""
+    mode = ModePages(write_back=True)
+    before = getattr(mode, attribute)
+    data = bytearray(mode.page(key, PageControl.CURRENT))
+    data[byte] ^= 1 << bit
+    assert mode.unchangeable(key, bytes(data)) is None
+    assert mode.change(key, bytes(data))
+    assert getattr(mode, attribute) is not before
+    assert mode.page(key, PageControl.CURRENT) == bytes(data)
+    assert not mode.change(key, bytes(data))
+    mode.reset()
+    assert getattr(mode, attribute) is before
+
+
+def test_what_is_sent_back_changes_nothing() -> None:
+    """A page as MODE SENSE gave it is accepted, with and without PS, and changes nothing."""
+    mode = ModePages(write_back=True)
+    for key in KEYS:
+        data = mode.page(key, PageControl.CURRENT)
+        assert mode.unchangeable(key, data) is None
+        assert mode.unchangeable(key, bytes((data[0] | 0x80,)) + data[1:]) is None
+        assert not mode.change(key, data)
+
+
+@given(key=st.sampled_from(KEYS), data=st.data())
+def test_one_wrong_bit(key: PageKey, data: st.DataObject) -> None:
+    """Exactly the bits that are not changeable are refused, each by its place."""
+    mode = ModePages(write_back=True)
+    page = bytearray(mode.page(key, PageControl.CURRENT))
+    byte = data.draw(st.integers(1, len(page) - 1))
+    bit = data.draw(st.integers(0, 7))
+    page[byte] ^= 1 << bit
+    may_change = mode.page(key, PageControl.CHANGEABLE)[byte] >> bit & 1 and byte >= len(HEADERS[key]) // 2
+    wrong = mode.unchangeable(key, bytes(page))
+    if may_change:
+        assert wrong is None
+    else:
+        assert wrong is not None
+        assert (wrong.byte, wrong.bit) == (byte, bit)

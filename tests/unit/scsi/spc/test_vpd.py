@@ -1,0 +1,133 @@
+import dataclasses
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from isthmus.backstores.base import Capabilities
+from isthmus.scsi.command_table import DISK_COMMANDS
+from isthmus.scsi.identity import UnitIdentity
+from isthmus.scsi.limits import Limits
+from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.spc.vpd import PAGES
+from tests.support.disk import Memory
+from tests.support.primary import data_of, inquiry
+from tests.support.scsi import Bench, make_unit
+
+LIMITS = Limits(
+    max_transfer_blocks=0x1111,
+    optimal_transfer_blocks=0x2222,
+    max_unmap_blocks=0x3333,
+    max_unmap_descriptors=0x44,
+    max_write_same_blocks=0x5555,
+    unmap_granularity_blocks=8,
+    max_compare_and_write_blocks=0x66,
+)
+
+
+def page(unit: LogicalUnit, code: int) -> bytes:
+    """A page behind its header, which is checked here."""
+    data = data_of(Bench(unit=unit).run(inquiry(code, 0xFFFF)))
+    assert data[:2] == bytes((0, code))
+    assert int.from_bytes(data[2:4]) == len(data) - 4
+    return data[4:]
+
+
+def unit_over(*, write_back: bool = False, **capabilities: object) -> LogicalUnit:
+    """A disk whose storage has just these capabilities."""
+    memory = Memory(1 << 20, write_back=write_back, capabilities=Capabilities(**capabilities))  # type: ignore[arg-type]
+    return LogicalUnit(memory, table=DISK_COMMANDS, limits=LIMITS)
+
+
+def designators(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """(association, type, code set with protocol, designator) of each designation descriptor."""
+    while data:
+        code_set, kind, _, length = data[:4]
+        assert bool(kind & 0x80) == bool(code_set >> 4)
+        yield kind >> 4 & 3, kind & 0x0F, code_set, data[4 : 4 + length]
+        data = data[4 + length :]
+
+
+def test_supported_pages() -> None:
+    """Page 00h lists every page in ascending order, and each can be read."""
+    unit = make_unit()
+    assert page(unit, 0x00) == bytes((0x00, 0x80, 0x83, 0x86, 0xB0, 0xB1, 0xB2)) == bytes(sorted(PAGES))
+    for code in PAGES:
+        assert page(unit, code)
+
+
+@pytest.mark.parametrize("code", list(PAGES))
+def test_truncated(code: int) -> None:
+    """A page is cut to the allocation length, and its PAGE LENGTH stays."""
+    bench = Bench()
+    whole = data_of(bench.run(inquiry(code, 0xFFFF)))
+    assert data_of(bench.run(inquiry(code, 6))) == whole[:6]
+
+
+def test_unit_serial_number() -> None:
+    """Page 80h is the serial number."""
+    assert page(make_unit(identity=UnitIdentity(serial="S-0042", naa=1)), 0x80) == b"S-0042"
+
+
+def test_device_identification() -> None:
+    """Page 83h names the unit, the target port of the nexus, and the target."""
+    identity = UnitIdentity(serial="S1", naa=0x3123456789ABCDEF, vendor="ACME", product="SHELF")
+    assert list(designators(page(make_unit(identity=identity), 0x83))) == [
+        (0, 3, 0x01, bytes.fromhex("3123456789abcdef")),
+        (0, 1, 0x02, b"ACME    SHELF           S1"),
+        (1, 4, 0x51, bytes((0, 0, 0, 1))),
+        (1, 8, 0x53, b"iqn.2026-01.com.example:disks,t,0x0001\0\0"),
+        (2, 8, 0x53, b"iqn.2026-01.com.example:disks\0\0\0"),
+    ]
+
+
+def test_eui_64() -> None:
+    """A unit that has an EUI-64 is known by that too; an NAA 6h name takes sixteen bytes."""
+    identity = UnitIdentity(serial="S1", naa=0x6 << 124 | 5, eui64=0x0011223344556677)
+    found = list(designators(page(make_unit(identity=identity), 0x83)))
+    assert found[0] == (0, 3, 0x01, (0x6 << 124 | 5).to_bytes(16))
+    assert found[1] == (0, 2, 0x01, bytes.fromhex("0011223344556677"))
+
+
+@pytest.mark.parametrize("write_back", [False, True])
+def test_extended_inquiry(write_back: bool) -> None:
+    """Page 86h: all task attributes but ACA; V_SUP only if the storage has a volatile cache."""
+    data = page(unit_over(write_back=write_back), 0x86)
+    assert len(data) == 60
+    assert data[:3] == bytes((0, 0x07, write_back))
+    assert not any(data[3:])
+
+
+def test_block_limits() -> None:
+    """Page B0h gives the limits of the unit."""
+    data = page(unit_over(discard=True, physical_block_length=4096), 0xB0)
+    assert len(data) == 60
+    assert data[:2] == bytes((1, 0x66))
+    assert int.from_bytes(data[2:4]) == 8
+    assert struct.unpack_from(">IIIIIIIQ", data, 4) == (0x1111, 0x2222, 0, 0x3333, 0x44, 8, 1 << 31, 0x5555)
+    assert not any(data[40:])
+
+
+def test_block_limits_without_discard() -> None:
+    """A unit that cannot unmap reports no limits for it, but what WRITE SAME may do."""
+    data = page(unit_over(discard=False), 0xB0)
+    assert struct.unpack_from(">IIIIQ", data, 16) == (0, 0, 0, 0, 0x5555)
+
+
+def test_write_same_of_nothing() -> None:
+    """WSNZ is what the limits say of it."""
+    unit = unit_over()
+    unit.limits = dataclasses.replace(LIMITS, write_same_non_zero=False)
+    assert page(unit, 0xB0)[0] == 0
+
+
+@pytest.mark.parametrize(("rotational", "rate"), [(False, 1), (True, 7200)])
+def test_block_device_characteristics(rotational: bool, rate: int) -> None:
+    """Page B1h tells storage that turns from storage that does not."""
+    assert page(unit_over(rotational=rotational), 0xB1) == rate.to_bytes(2) + bytes(58)
+
+
+@pytest.mark.parametrize(("discard", "data"), [(False, "00000000"), (True, "00e40200")])
+def test_logical_block_provisioning(discard: bool, data: str) -> None:
+    """Page B2h: thin, and zeros where unmapped, if room can be given back; else fully provisioned."""
+    assert page(unit_over(discard=discard), 0xB2) == bytes.fromhex(data)
