@@ -28,7 +28,7 @@ Cid = NewType("Cid", int)
 MAX_NAME_BYTES = 223
 """The longest iSCSI name, in bytes of UTF-8 (RFC 7143 §4.2.7.1)."""
 
-_IQN = re.compile(r"iqn\.\d{4}-(?:0[1-9]|1[0-2])\.[^\s:]+(?::\S+)?")
+_IQN = re.compile(r"iqn\.[0-9]{4}-(?:0[1-9]|1[0-2])\.[^\s:]+(?::\S+)?")
 _EUI = re.compile(r"eui\.[0-9a-f]{16}")
 _NAA = re.compile(r"naa\.[0-9a-f]{16}(?:[0-9a-f]{16})?")
 _ALLOWED = re.compile(r"[a-z0-9.:\-]|[^\x00-\x7f]")
@@ -44,12 +44,12 @@ class IscsiName(str):
 
     def __new__(cls, text: str) -> Self:
         """Normalize and check `text`; raises `ConfigurationError` with the form that a name must have."""
-        name = unicodedata.normalize("NFKC", text).casefold()
+        name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
         if len(name.encode(errors="surrogatepass")) > MAX_NAME_BYTES:
             raise ConfigurationError(
                 f"the iSCSI name is longer than {MAX_NAME_BYTES} bytes", "shorten it (RFC 7143 §4.2.7.1)"
             )
-        bad = _ALLOWED.sub("", name)
+        bad = _ALLOWED.sub("", name) or any(unicodedata.category(character)[0] in "CZ" for character in name)
         if bad or not any(form.fullmatch(name) for form in (_IQN, _EUI, _NAA)):
             raise ConfigurationError(
                 f"{text!r} is not an iSCSI name",

@@ -16,7 +16,7 @@ from isthmus.iscsi.negotiation import NegotiationViolation, refuse_repeated_keys
 from isthmus.iscsi.opcodes import RESERVED_TAG, RejectReason
 from isthmus.iscsi.parameters import ConnectionParameters
 from isthmus.iscsi.pdu import TextRequest, TextResponse
-from isthmus.iscsi.text_format import Pair, TextAssembler, TextViolation, encode_text, split_text
+from isthmus.iscsi.text_format import MAX_KEYS, Pair, TextAssembler, TextViolation, encode_text, split_text
 from isthmus.names import IscsiName
 
 __all__ = ["TextExchange"]
@@ -80,6 +80,8 @@ class TextExchange:
 
     def _answer(self, exchange: "_Exchange", pairs: list[Pair]) -> list[Pair]:
         exchange.seen += pairs
+        if len(exchange.seen) > MAX_KEYS:
+            raise TextViolation(f"more than {MAX_KEYS} keys in one exchange")
         refuse_repeated_keys(exchange.seen)
         return [answer for name, text in pairs for answer in self._answer_one(exchange, name, text)]
 
