@@ -1,0 +1,301 @@
+"""The pure-Python engine: it owns the sockets of all connections in full feature phase, and the timers of their sessions.
+
+One loop serves them all. What may block goes to the workers; everything else is done where it is received.
+"""
+
+import asyncio
+import contextlib
+import socket
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from isthmus.engine.interface import Handover, NormalSession
+from isthmus.engine.read_path import ARENA_LENGTH
+from isthmus.engine.scsi_bridge import ScsiBridge
+from isthmus.engine.stream import Stream
+from isthmus.engine.workers import WorkerPool
+from isthmus.iscsi.connection import Connection
+from isthmus.iscsi.connection_state import ConnectionInput, next_state
+from isthmus.iscsi.discovery_sink import NoCommands
+from isthmus.iscsi.errors import ConnectionViolation
+from isthmus.iscsi.login_policy import LoginCompleted
+from isthmus.iscsi.opcodes import LogoutReason, LogoutResponseCode
+from isthmus.iscsi.session import Session
+from isthmus.iscsi.session_state import SessionInput
+from isthmus.iscsi.text import TextExchange
+from isthmus.iscsi.transfer import DataOutBudget
+
+__all__ = ["ReferenceEngine"]
+
+RECEIVE_LENGTH: Final = 256 << 10
+"""Bytes taken by one receive."""
+DATA_OUT_BUDGET: Final = 256 << 20
+"""Bytes of data-out that all sessions together may have asked for by R2T."""
+TICK: Final = 5.0
+"""Seconds between two looks at what the connections are doing."""
+PING_AFTER: Final = 3
+"""Ticks of silence after which a NOP-In asks whether the initiator is there (LIO: 15 s)."""
+LOST_AFTER: Final = 9
+"""Ticks of silence after which the connection counts as lost (LIO: 30 s after the ping)."""
+SOCKET_BUFFER: Final = 4 << 20
+"""Bytes asked for each socket's buffers: a batch of answers should fit, or it waits for acknowledgements."""
+
+_log = structlog.get_logger()
+
+
+class ReferenceEngine:
+    """See `engine.interface.Engine`."""
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        """Everything is called on `loop`."""
+        self.loop = loop
+        self.workers = WorkerPool(loop, self._flush_waiting)
+        self.budget = DataOutBudget(DATA_OUT_BUDGET)
+        self.receive_view = memoryview(bytearray(RECEIVE_LENGTH))
+        self.arena = bytearray(ARENA_LENGTH)
+        self.arena_view = memoryview(self.arena)
+        self._streams: dict[Connection, Stream] = {}
+        self._sessions: dict[Session, _SessionEntry] = {}
+        self._waiting: set[Stream] = set()
+        self._tick: TimerHandle | None = None
+        self._became_idle: asyncio.Event | None = None
+
+    # -- Sessions and connections come ---------------------------------------------------------------------------------
+
+    def open_session(
+        self, login: LoginCompleted, tsih: int, target: NormalSession | None, on_end: Callable[[Session], None]
+    ) -> Session:
+        """See `Engine.open_session`."""
+        sink = ScsiBridge(target.router, target.nexus, target.on_cold_reset) if target else NoCommands()
+        session = Session(
+            initiator_name=login.initiator_name,
+            initiator_alias=login.initiator_alias,
+            isid=login.isid,
+            tsih=tsih,
+            parameters=login.session_parameters,
+            exp_cmd_sn=login.exp_cmd_sn,
+            sink=sink,
+            budget=self.budget,
+        )
+        self._sessions[session] = _SessionEntry(target, on_end)
+        if target:
+            target.router.nexus_established(target.nexus)
+        return session
+
+    def adopt(self, sock: socket.socket, login: LoginCompleted, text: TextExchange, handover: Handover) -> None:
+        """See `Engine.adopt`."""
+        session = login.session
+        assert isinstance(session, Session)
+        entry = self._sessions[session]
+        entry.cancel_timer()
+        connection = Connection(
+            session=session,
+            cid=login.cid,
+            stat_sn=login.stat_sn,
+            parameters=login.connection_parameters,
+            text=text,
+            on_logout=lambda reason, cid: self._log_out(connection, reason, cid),
+            discovery=entry.target is None,
+        )
+        grants = entry.target.nexus.grants if entry.target else {}
+        stream = Stream(self, sock, connection, grants, rest=handover.received, peer=_peer(sock))
+        connection.on_output = stream.output_ready
+        connection.outbox.append(handover.to_send)
+        _set_buffers(sock)
+        session.connections[login.cid] = connection
+        session.advance(SessionInput.CONNECTION_LOGGED_IN)
+        self._streams[connection] = stream
+        if self._tick is None:
+            self._tick = self.loop.call_later(TICK, self._on_tick)
+        stream.start()
+
+    # -- and go --------------------------------------------------------------------------------------------------------
+
+    def lose(self, stream: Stream, reason: str) -> None:
+        """The connection is gone without a logout."""
+        if stream.closing:
+            return
+        connection = stream.connection
+        _log.info("connection lost", reason=reason, **self._names(connection, stream))
+        self._close(stream)
+        connection.state = next_state(connection.state, ConnectionInput.LOST)
+        connection.lost()
+        connection.state = next_state(connection.state, ConnectionInput.CLEANED_UP)
+        if not connection.session.connections:
+            self._last_connection_lost(connection.session)
+
+    def violated(self, stream: Stream, error: ConnectionViolation) -> None:
+        """The peer broke the protocol: what is queued for it goes out, then the connection ends."""
+        stream.flush()
+        _log.warning("protocol violation", violation=str(error), **self._names(stream.connection, stream))
+        self.lose(stream, "protocol violation")
+
+    def finish(self, stream: Stream) -> None:
+        """The last response of a logged-out connection is sent."""
+        stream.connection.state = next_state(stream.connection.state, ConnectionInput.LOGOUT_ANSWERED)
+        self._close(stream)
+
+    def _close(self, stream: Stream) -> None:
+        stream.close()
+        self._streams.pop(stream.connection, None)
+        self._waiting.discard(stream)
+        self._notice_idle()
+
+    def _last_connection_lost(self, session: Session) -> None:
+        """Keep the session for a while, so that the initiator can come back to it (RFC 7143 §8.3.1, Q4)."""
+        entry = self._sessions.get(session)
+        if entry is None:
+            return
+        negotiated = session.parameters
+        session.advance(SessionInput.LAST_CONNECTION_LOST)
+        if entry.target is None or not negotiated.default_time2retain:
+            self.end_session(session, "lost")
+            return
+        delay = negotiated.default_time2wait + negotiated.default_time2retain
+        entry.timer = self.loop.call_later(delay, self.end_session, session, "not continued in time")
+
+    def _log_out(self, connection: Connection, reason: LogoutReason, cid: int) -> LogoutResponseCode:
+        """An initiator logs out (RFC 7143 §11.14); `connection` itself stays open for the response."""
+        session = connection.session
+        _log.info("logout", reason=reason.name.lower(), logout_cid=cid, **self._names(connection))
+        ending = list(session.connections.values())
+        if reason is LogoutReason.CLOSE_CONNECTION:
+            ending = [session.connections[cid]]
+        for ended in ending:
+            ended.lost()
+            stream = self._streams.get(ended)
+            if ended is not connection and stream is not None:
+                self._close(stream)
+        if not session.connections:
+            self._forget(session)
+        return LogoutResponseCode.CLOSED_SUCCESSFULLY
+
+    def end_session(self, session: Session, reason: str) -> None:
+        """See `Engine.end_session`."""
+        if session not in self._sessions:
+            return
+        _log.info("session ended", reason=reason, initiator=session.initiator_name, tsih=session.tsih)
+        for connection in list(session.connections.values()):
+            connection.lost()
+            stream = self._streams.get(connection)
+            if stream is not None:
+                stream.flush()
+                self._close(stream)
+        self._forget(session)
+
+    def drop_connection(self, session: Session, cid: int, reason: str) -> None:
+        """See `Engine.drop_connection`."""
+        connection = session.connections.get(cid)
+        stream = self._streams.get(connection) if connection is not None else None
+        if connection is None or stream is None:
+            return
+        _log.info("connection dropped", reason=reason, **self._names(connection, stream))
+        self._close(stream)
+        connection.lost()
+
+    def _forget(self, session: Session) -> None:
+        entry = self._sessions.pop(session, None)
+        if entry is None:
+            return
+        entry.cancel_timer()
+        session.advance(SessionInput.CLOSED)
+        if entry.target is not None:
+            entry.target.router.nexus_lost(entry.target.nexus)
+        entry.on_end(session)
+
+    # -- All of them ---------------------------------------------------------------------------------------------------
+
+    def ask_logout(self, seconds: int) -> None:
+        """See `Engine.ask_logout`."""
+        for connection in list(self._streams):
+            connection.ask_logout(seconds)
+
+    def end_all(self, reason: str) -> None:
+        """End every session at once."""
+        for session in list(self._sessions):
+            self.end_session(session, reason)
+
+    @property
+    def idle(self) -> bool:
+        """See `Engine.idle`."""
+        return not self._streams and not self.workers.busy
+
+    def flush_soon(self, stream: Stream) -> None:
+        """Send what `stream` has queued, at the end of this turn of the loop."""
+        if not self._waiting:
+            self.loop.call_soon(self._flush_waiting)
+        self._waiting.add(stream)
+
+    def _flush_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, set()
+        for stream in waiting:
+            if not stream.closing:
+                stream.flush()
+        self._notice_idle()
+
+    def _notice_idle(self) -> None:
+        if self._became_idle is not None and self.idle:
+            self._became_idle.set()
+
+    async def wait_idle(self, timeout: float) -> bool:
+        """Wait until `idle`, at most `timeout` seconds; False if it is not by then."""
+        self._became_idle = asyncio.Event()
+        self._notice_idle()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._became_idle.wait(), timeout)
+        return self.idle
+
+    def _on_tick(self) -> None:
+        """Ask the silent whether they are there; give up those who do not answer (RFC 7143 §11.19)."""
+        self._tick = self.loop.call_later(TICK, self._on_tick) if self._streams else None
+        for stream in list(self._streams.values()):
+            stream.idle_ticks = 0 if stream.active else stream.idle_ticks + 1
+            stream.active = False
+            if stream.idle_ticks >= LOST_AFTER:
+                self.lose(stream, "no answer to NOP-In")
+            elif stream.idle_ticks >= PING_AFTER:
+                stream.connection.ping()
+
+    def _names(self, connection: Connection, stream: Stream | None = None) -> dict[str, object]:
+        """What identifies a connection in the log."""
+        stream = stream or self._streams.get(connection)
+        session = connection.session
+        return {
+            "initiator": session.initiator_name,
+            "tsih": session.tsih,
+            "cid": connection.cid,
+            "peer": stream.peer if stream else "",
+        }
+
+
+class _SessionEntry:
+    """What the engine keeps with a session."""
+
+    __slots__ = ("on_end", "target", "timer")
+
+    def __init__(self, target: NormalSession | None, on_end: Callable[[Session], None]) -> None:
+        self.target = target
+        self.on_end = on_end
+        self.timer: TimerHandle | None = None
+
+    def cancel_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+def _peer(sock: socket.socket) -> str:
+    try:
+        host, port = sock.getpeername()[:2]
+    except OSError:
+        return "gone"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _set_buffers(sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)

@@ -1,0 +1,192 @@
+"""One run of the server: open the storage, listen, serve, and stop in order."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+import uvloop
+
+from isthmus.backstores.base import Backstore
+from isthmus.engine.reference import ReferenceEngine
+from isthmus.iscsi.login_policy import Authentication, LoginCompleted
+from isthmus.iscsi.parameters import Offers
+from isthmus.iscsi.text import TextExchange
+from isthmus.scsi.command_table import DISK_COMMANDS
+from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.nexus import LunMapping
+from isthmus.scsi.task import Task
+from isthmus.scsi.task_router import TaskRouter
+from isthmus.server.listener import Listener, LoginLimiter, bind
+from isthmus.server.login_phase import LoginPhase
+from isthmus.server.login_policy import Directory, PortalPolicy
+from isthmus.server.options import Portal, ServeOptions
+from isthmus.server.send_targets import text_exchange
+from isthmus.server.units import close_units, open_units, withdraw_units
+from isthmus.target import portal_group
+from isthmus.target.target_node import TargetNode
+
+__all__ = ["STOP_TIMEOUT", "Server", "run"]
+
+STOP_TIMEOUT: Final = 8.0
+"""Seconds that initiators and tasks get to finish when the server stops; the whole stop stays below 10."""
+LOGOUT_TIMEOUT: Final = 3
+"""Seconds within which initiators are asked to log out."""
+_TAG: Final = 1
+"""The one portal group of a target served from the command line."""
+
+_log = structlog.get_logger()
+
+
+def run(options: ServeOptions) -> int:
+    """Serve until SIGTERM or SIGINT; gives the exit status. Raises `ConfigurationError` if it cannot start."""
+    backstores = open_units(options)
+    try:
+        sockets = _bind_all(options.portals)
+    except BaseException:
+        withdraw_units(backstores)
+        raise
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Server(options, backstores, sockets).serve())
+    close_units(backstores)
+    return 0
+
+
+def _bind_all(portals: Sequence[Portal]) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    try:
+        sockets.extend(bind(portal) for portal in portals)
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+class Server:
+    """One target with its units, on its portals."""
+
+    def __init__(
+        self, options: ServeOptions, backstores: Sequence[Backstore], sockets: Sequence[socket.socket]
+    ) -> None:
+        """`backstores` are the units in order; `sockets` are bound to the portals in order."""
+        self._options = options
+        self._backstores = backstores
+        self._portals = [Portal(*sock.getsockname()[:2]) for sock in sockets]
+        self._sockets = sockets
+
+    async def serve(self) -> None:
+        """Serve until a signal says stop, then stop."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _stop_or_exit, stop, number)
+        engine = ReferenceEngine(loop)
+        directory = self._directory(engine)
+        limiter = LoginLimiter()
+        listeners = [self._listener(sock, engine, directory, limiter) for sock in self._sockets]
+        for listener in listeners:
+            listener.start()
+        self._announce()
+        await stop.wait()
+        _log.info("stopping")
+        for listener in listeners:
+            listener.stop()
+        await limiter.stop()
+        await _drain(engine)
+
+    def _directory(self, engine: ReferenceEngine) -> Directory:
+        options = self._options
+        authentication = _authentication(options)
+        offers = Offers(
+            header_digest=tuple(options.header_digests),
+            data_digest=tuple(options.data_digests),
+            max_connections=options.max_connections,
+        )
+        directory = Directory(authentication, offers)
+        node = TargetNode(
+            options.target_name,
+            TaskRouter(engine.workers, _internal_error),
+            authentication=authentication,
+            offers=offers,
+        )
+        node.portal_groups[_TAG] = portal_group.PortalGroup(
+            target_portal_group_tag=_TAG,
+            relative_target_port_id=1,
+            portals=[portal_group.Portal(portal.address, portal.port) for portal in self._portals],
+        )
+        for lun, backstore in enumerate(self._backstores):
+            unit = LogicalUnit(
+                backstore,
+                table=DISK_COMMANDS,
+                block_length=options.block_length,
+                read_only=options.read_only,
+            )
+            node.mappings[lun] = LunMapping(unit)
+        directory.add(node)
+        return directory
+
+    def _listener(
+        self, sock: socket.socket, engine: ReferenceEngine, directory: Directory, limiter: LoginLimiter
+    ) -> Listener:
+        policy = PortalPolicy(directory, engine, _TAG)
+
+        async def log_in(accepted: socket.socket, peer: str) -> None:
+            local_address = accepted.getsockname()[0]
+
+            def text(login: LoginCompleted) -> TextExchange:
+                return text_exchange(directory, login, local_address)
+
+            await LoginPhase(accepted, peer, policy, engine, text).run()
+
+        return Listener(sock, limiter, log_in)
+
+    def _announce(self) -> None:
+        for portal in self._portals:
+            for lun in range(len(self._backstores)):
+                sys.stdout.write(f"ready: {portal.url(self._options.target_name, lun)}\n")
+        sys.stdout.flush()
+
+
+def _authentication(options: ServeOptions) -> Authentication:
+    chap, mutual = options.chap, options.mutual_chap
+    if chap is None:
+        return Authentication()
+    known = {chap.user: chap.secret}
+
+    def lookup(user: str) -> bytes | None:
+        secret = known.get(user)
+        return None if secret is None else secret.reveal()
+
+    return Authentication(
+        required=True,
+        lookup=lookup,
+        mutual_user=mutual.user if mutual else "",
+        mutual_secret=mutual.secret.reveal() if mutual else None,
+    )
+
+
+def _internal_error(task: Task, error: BaseException) -> None:
+    _log.error("internal error in a command", cdb=task.cdb.hex(), lun=task.lun, exc_info=error)
+
+
+def _stop_or_exit(stop: asyncio.Event, number: int) -> None:
+    """The first signal asks for a stop, a second one does not wait for it."""
+    if stop.is_set():
+        _log.warning("stopped at once by a second signal")
+        # The default action ends the process here and now, with the status that a shell expects of that signal.
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    stop.set()
+
+
+async def _drain(engine: ReferenceEngine) -> None:
+    """Ask the initiators to log out, give them and their tasks time, then end what is left."""
+    engine.ask_logout(LOGOUT_TIMEOUT)
+    await engine.wait_idle(LOGOUT_TIMEOUT)
+    engine.end_all("the server stops")
+    if not await engine.wait_idle(STOP_TIMEOUT - LOGOUT_TIMEOUT):
+        _log.error("tasks were still under way when the time to stop was over")

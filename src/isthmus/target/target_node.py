@@ -1,0 +1,47 @@
+"""A target node: one iSCSI target with what initiators find in it (RFC 7143 §4.4.1; the SCSI target device)."""
+
+from isthmus.iscsi.login_policy import Authentication
+from isthmus.iscsi.parameters import Offers
+from isthmus.names import IscsiName
+from isthmus.scsi.nexus import LunMapping, Nexus
+from isthmus.scsi.task_router import TaskRouter
+from isthmus.target.portal_group import PortalGroup
+from isthmus.target.session_registry import SessionRegistry
+
+__all__ = ["TargetNode"]
+
+
+class TargetNode:
+    """One target: its portal groups, its logical units by LUN, who may log in, and who has."""
+
+    def __init__(
+        self,
+        name: IscsiName,
+        router: TaskRouter,
+        *,
+        alias: str = "",
+        authentication: Authentication | None = None,
+        offers: Offers | None = None,
+    ) -> None:
+        """`router` brings commands to the logical units; `offers` is what the target wants of a negotiation."""
+        self.name = name
+        self.router = router
+        self.alias = alias
+        self.authentication = authentication or Authentication()
+        self.offers = offers or Offers()
+        self.portal_groups: dict[int, PortalGroup] = {}
+        """By target portal group tag."""
+        self.mappings: dict[int, LunMapping] = {}
+        """By LUN: what every initiator sees."""
+        self.sessions = SessionRegistry()
+
+    def nexus(self, initiator_name: str, isid: int, group: PortalGroup) -> Nexus:
+        """The I_T nexus of a session of that initiator port through `group`."""
+        return Nexus(
+            initiator_name=initiator_name,
+            isid=isid,
+            target_name=self.name,
+            target_portal_group_tag=group.target_portal_group_tag,
+            relative_target_port_id=group.relative_target_port_id,
+            mappings=dict(self.mappings),
+        )
