@@ -2,13 +2,7 @@ import errno
 
 import pytest
 
-from isthmus.errors import (
-    BackstoreError,
-    ConfigurationError,
-    IsthmusError,
-    LocalProtocolError,
-    RemoteProtocolError,
-)
+from isthmus.errors import BackstoreError, ConfigurationError, IsthmusError, LocalProtocolError, RemoteProtocolError
 
 
 @pytest.mark.parametrize("kind", [ConfigurationError, LocalProtocolError, RemoteProtocolError])
