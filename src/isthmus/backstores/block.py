@@ -19,7 +19,7 @@ from isthmus.backstores.descriptor import DescriptorBackstore
 from isthmus.backstores.device import BlockDeviceProperties
 from isthmus.backstores.opening import OpenStorage, opening
 from isthmus.backstores.registry import BackstoreSpec
-from isthmus.backstores.transfer import read_fully, write_fully
+from isthmus.backstores.transfer import read_fully, total_length, write_fully
 from isthmus.errors import BackstoreError, ConfigurationError
 
 __all__ = ["BlockBackstore"]
@@ -74,7 +74,7 @@ class BlockBackstore(DescriptorBackstore):
         self._write(offset, views, os.RWF_DSYNC)
 
     def _write(self, offset: int, views: Sequence[memoryview], flags: int) -> None:
-        self._check_aligned(offset, *map(len, views))
+        self._check_aligned(offset, total_length(views))
         with self._buffers.borrow() as aligned:
             for chunk in _gathered(views, aligned):
                 write_fully(self._descriptor, (chunk,), offset, flags, self.path)

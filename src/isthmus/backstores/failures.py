@@ -27,12 +27,12 @@ def translated(error: OSError, doing: str, *, offset: int | None = None) -> Back
     return BackstoreError(_MEANING.get(number, number), f"{doing}: {os.strerror(number)}", offset=offset)
 
 
-def shrunk(path: Path, *, offset: int) -> BackstoreError:
+def shrunk(path: Path | str, *, offset: int) -> BackstoreError:
     """The bytes from `offset` on should exist, and do not: somebody has truncated the storage."""
     return BackstoreError(errno.EIO, f"{path} has shrunk: it ends at or before byte {offset}", offset=offset)
 
 
-def gone(path: Path) -> BackstoreError:
+def gone(path: Path | str) -> BackstoreError:
     """Nothing leads to the storage any more."""
     return BackstoreError(errno.ENODEV, f"{path} is gone: it was deleted or replaced while it was served")
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, Self
 
-from isthmus.backstores.base import Capabilities, Extent, Provisioning
+from isthmus.backstores.base import Capabilities, Extent
 from isthmus.backstores.descriptor import PUNCH_HOLE, DescriptorBackstore
 from isthmus.backstores.device import BlockDeviceProperties, is_rotational
+from isthmus.backstores.extents import first_extent
 from isthmus.backstores.failures import translated
 from isthmus.backstores.fallocate import fallocate
 from isthmus.backstores.opening import OpenStorage, opening
@@ -79,29 +80,12 @@ class FileBackstore(DescriptorBackstore):
         write_zeros(self._descriptor, offset, length, self.path)
 
     def map_status(self, offset: int, length: int) -> Extent:
-        """Holes are deallocated, and so is room that is reserved but not written: both read as zeros."""
         self._check_end(offset, length)
         if not self.capabilities.map_status:
-            return Extent(length=length, provisioning=Provisioning.MAPPED)
-        data = self._seek(offset, os.SEEK_DATA)
-        if data is None or data >= offset + length:
-            return Extent(length=length, provisioning=Provisioning.DEALLOCATED)
-        if data > offset:
-            return Extent(length=data - offset, provisioning=Provisioning.DEALLOCATED)
-        hole = self._seek(offset, os.SEEK_HOLE)
-        end = offset + length if hole is None else min(hole, offset + length)
-        return Extent(length=end - offset, provisioning=Provisioning.MAPPED)
-
-    def _seek(self, offset: int, whence: int) -> int | None:
-        """Where the next data or hole begins, at or after `offset`; None if there is none before the end.
-
-        Other threads may move the same file offset meanwhile: nobody reads it, all that counts is the answer.
-        """
+            return super().map_status(offset, length)
         try:
-            return os.lseek(self._seek_descriptor, offset, whence)
+            return first_extent(self._seek_descriptor, offset, length)
         except OSError as error:
-            if error.errno == errno.ENXIO:
-                return None
             raise translated(error, f"looking for holes in {self.path}", offset=offset) from error
 
     def _release(self) -> None:

@@ -11,6 +11,7 @@ all is well (lwn.net/Articles/752063, fsync(2)). Three things follow:
   flush succeeds, so that an initiator which tries again is not told that its data is safe after all. Reads go on.
 """
 
+import errno
 import itertools
 import os
 import threading
@@ -36,13 +37,19 @@ class SyncFailures:
     def check(self) -> None:
         """Raise `BackstoreError` with the reason of the first failure, if there was one."""
         if self._first is not None:
-            raise BackstoreError(self._first.errno, f"{self._first}; acknowledged writes may be lost")
+            raise BackstoreError(self._first.errno, str(self._first))
 
     def record(self, error: BackstoreError) -> BackstoreError:
-        """Remember `error` if it is the first; gives it back, to be raised."""
+        """Remember `error` if it is the first; gives what to raise.
+
+        ENOSPC would say that nothing was taken and that room is all it needs. Here writes that were acknowledged are
+        lost, whatever the reason: unless the storage is gone, that is EIO.
+        """
+        reason = error.errno if error.errno == errno.ENODEV else errno.EIO
+        lost = BackstoreError(reason, f"{error}; acknowledged writes may be lost", offset=error.offset)
         if self._first is None:
-            self._first = error
-        return error
+            self._first = lost
+        return lost
 
 
 class Flusher:
