@@ -57,7 +57,8 @@ class Memory(Backstore):
         buffer[:] = self.content[offset : offset + len(buffer)]
 
     def write(self, offset: int, buffers: Sequence[Buffer], *, durable: bool = False) -> None:
-        for view in map(memoryview, buffers):
+        for buffer in buffers:
+            view = memoryview(buffer)
             self.content[offset : offset + len(view)] = view
             offset += len(view)
 

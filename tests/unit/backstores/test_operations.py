@@ -139,9 +139,11 @@ def test_exclusive_operations(operation: BlockOperation, extent: tuple[int, int]
 
 def test_read() -> None:
     """A read gives the bytes, inline if they are in the cache."""
-    assert Read(2, 3).run(Recorder(b"abcdefgh")) == b"cde"
+    assert bytes(Read(2, 3).run(Recorder(b"abcdefgh"))) == b"cde"
     backstore = Recorder(b"abcdefgh", cached=True)
-    assert Read(2, 3).run_inline(backstore) == b"cde"
+    buffer = Read(2, 3).run_inline(backstore)
+    assert isinstance(buffer, memoryview)
+    assert bytes(buffer) == b"cde"
     assert backstore.calls == []
 
 
@@ -182,6 +184,7 @@ def test_discard() -> None:
 
 
 def extents(*runs: tuple[int, Provisioning]) -> list[Extent]:
+    """Extents one after the other."""
     return [Extent(length=length, provisioning=provisioning) for length, provisioning in runs]
 
 

@@ -169,7 +169,9 @@ def test_more_data_than_the_cdb_asks_for(cdb: Cdb, opcode: int) -> None:
     assert disk.blocks(0, 2) == b"b" * BLOCK + bytes(BLOCK)
 
 
-@pytest.mark.parametrize(("cdb", "operation"), [(ten(0x28, 0, 1), operations.Read), (ten(0x2A, 0, 1), operations.Write)])
+@pytest.mark.parametrize(
+    ("cdb", "operation"), [(ten(0x28, 0, 1), operations.Read), (ten(0x2A, 0, 1), operations.Write)]
+)
 def test_errors_of_the_backstore_pass(cdb: bytes, operation: type[operations.BlockOperation]) -> None:
     """The handlers leave the errors of the backstore to the device server."""
     disk = Disk()
