@@ -35,6 +35,7 @@ def run_client(
         check=False,
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=CLIENT_SECONDS,
         env={**os.environ, **(environment or {})},
     )

@@ -74,6 +74,7 @@ class ScsiBridge:
             owner=self,
             attribute=attribute,
             data_in_length=task.expected_data_transfer_length if task.read else 0,
+            data_out_offered=task.expected_data_transfer_length if task.write else 0,
         )
         task.context = scsi_task
         self._tasks[scsi_task] = task
