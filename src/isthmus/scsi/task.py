@@ -20,14 +20,12 @@ __all__ = ["GOOD", "TASK_ABORTED", "Response", "Task", "TaskAttribute", "TaskOwn
 
 
 class TaskState(enum.Enum):
-    """SAM-5 §8.5, with the end spelled out."""
+    """SAM-5 §8.5, with the end spelled out. Without auto contingent allegiance no task is ever blocked by one."""
 
     DORMANT = "dormant"
     """In the task set, held back by earlier tasks, or still waiting for its data-out."""
     ENABLED = "enabled"
     """Running."""
-    BLOCKED = "blocked"
-    """Held by an auto contingent allegiance."""
     ABORTING = "aborting"
     """Aborted while a block operation is under way: it ends, unseen, when that operation does."""
     ENDED = "ended"
