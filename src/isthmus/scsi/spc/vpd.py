@@ -17,6 +17,7 @@ _DIRECT_ACCESS: Final = 0x00
 """Peripheral qualifier 000b, device type 00h: a disk."""
 _BLOCK_PAGE_LENGTH: Final = 60
 _NON_ROTATING: Final = 0x0001
+_VBULS: Final = 0x01
 _NOMINAL_ROTATION_RATE: Final = 7200
 """What storage that turns is said to turn at: initiators look only at whether it does."""
 _WSNZ: Final = 0x01
@@ -117,9 +118,12 @@ def _block_limits(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
 
 
 def _block_device_characteristics(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
-    """SBC-4 §6.6.2; the nominal form factor is not reported, as there is none."""
+    """SBC-4 §6.6.2; the nominal form factor is not reported, as there is none.
+
+    VBULS: VERIFY compares unmapped blocks like any others (§5.36), they read as zeros.
+    """
     rotation_rate = _NOMINAL_ROTATION_RATE if unit.backstore.capabilities.rotational else _NON_ROTATING
-    return rotation_rate.to_bytes(2).ljust(_BLOCK_PAGE_LENGTH, b"\0")
+    return struct.pack(">HxxB", rotation_rate, _VBULS).ljust(_BLOCK_PAGE_LENGTH, b"\0")
 
 
 def _logical_block_provisioning(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:

@@ -123,8 +123,8 @@ def test_write_same_of_nothing() -> None:
 
 @pytest.mark.parametrize(("rotational", "rate"), [(False, 1), (True, 7200)])
 def test_block_device_characteristics(rotational: bool, rate: int) -> None:
-    """Page B1h tells storage that turns from storage that does not."""
-    assert page(unit_over(rotational=rotational), 0xB1) == rate.to_bytes(2) + bytes(58)
+    """Page B1h tells storage that turns from storage that does not; unmapped blocks can be verified (VBULS)."""
+    assert page(unit_over(rotational=rotational), 0xB1) == rate.to_bytes(2) + bytes((0, 0, 1)) + bytes(55)
 
 
 @pytest.mark.parametrize(("discard", "data"), [(False, "00000000"), (True, "00e40200")])
