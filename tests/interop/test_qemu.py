@@ -128,8 +128,16 @@ def test_allocation_is_seen(serve: Serve, medium: Path) -> None:
 
 def test_header_digest(serve: Serve, medium: Path) -> None:
     """Patterns hold with header digests too."""
-    image = qemu_image_options(serve(medium).url, header_digest="crc32c")
+    image = qemu_image_options(serve(medium, "--header-digest", "CRC32C").url, header_digest="crc32c")
     assert_done(qemu_io(image, "write -P 0x51 0 3M", "read -P 0x51 0 3M", "flush", options=("--image-opts",)))
+
+
+def test_header_digest_demanded(serve: Serve, medium: Path) -> None:
+    """A server that insists on CRC32C does not take a client that will not have it."""
+    image = qemu_image_options(serve(medium, "--header-digest", "CRC32C").url, header_digest="none")
+    refused = qemu_io(image, "read 0 512", options=("--image-opts",))
+    assert refused.returncode != 0
+    assert "Failed to log in to target" in refused.stderr
 
 
 def test_chap(serve: Serve, medium: Path, tmp_path: Path) -> None:
