@@ -65,6 +65,10 @@ class FileBackstore(DescriptorBackstore):
                 self._cache_descriptor = -1
             return False  # Whatever it is, the read that may block meets it again, and reports it.
 
+    def prefetch(self, offset: int, length: int) -> None:
+        with suppress(OSError):  # a hint: whatever is wrong, the read that follows finds it
+            os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+
     def _read_in(self, offset: int, buffer: memoryview) -> int:
         return read_fully(self._descriptor, buffer, offset, self.path)
 

@@ -119,6 +119,19 @@ def test_an_error_while_looking_in_the_cache_is_left_to_the_read_that_blocks(
     assert (caught.value.errno, caught.value.offset) == (errno.EIO, 8192)
 
 
+def test_prefetching_asks_the_system(disk: FileBackstore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a hint: an error is left to the read that follows."""
+    asked: list[tuple[int, ...]] = []
+
+    def advise(*arguments: int) -> None:
+        asked.append(arguments)
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    disk.prefetch(4096, 8192)
+    assert [arguments[1:] for arguments in asked] == [(4096, 8192, os.POSIX_FADV_WILLNEED)]
+
+
 def test_discarding_gives_the_room_back(disk: FileBackstore) -> None:
     """A hole takes no blocks, and its edges within a block read as zeros."""
     disk.write(0, [b"x" * SIZE])
