@@ -1,0 +1,80 @@
+"""Three initiators that share a disk and reserve it."""
+
+import struct
+from typing import Any
+
+from isthmus.scsi.nexus import Nexus
+from isthmus.scsi.sense import Sense
+from isthmus.scsi.spc.reservations import ReservationType, ReserveOutAction
+from isthmus.scsi.status import Status
+from isthmus.scsi.task import Response
+from tests.support.primary import data_of, reserve_in, reserve_out, reserve_out_list
+from tests.support.scsi import Bench
+
+__all__ = ["KEY_A", "KEY_B", "KEY_C", "SharedDisk"]
+
+KEY_A, KEY_B, KEY_C = 0xA, 0xB, 0xC
+
+
+class SharedDisk:
+    """Nexuses `a`, `b` and `c` reach one unit; `_out` methods give responses, the others give facts."""
+
+    def __init__(self, **bench: Any) -> None:
+        self.bench = Bench(**bench)
+        self.a = self.bench.nexus
+        self.b = self.bench.connect(isid=2)
+        self.c = self.bench.connect(isid=3)
+
+    def out(
+        self,
+        nexus: Nexus,
+        action: ReserveOutAction,
+        reservation_type: ReservationType | int = 0,
+        *,
+        key: int = 0,
+        action_key: int = 0,
+        scope: int = 0,
+        flags: int = 0,
+    ) -> Response:
+        """PERSISTENT RESERVE OUT through `nexus`."""
+        cdb = reserve_out(action, reservation_type, scope=scope)
+        return self.bench.run(cdb, reserve_out_list(key, action_key, flags), nexus=nexus)
+
+    def register(self, *pairs: tuple[Nexus, int]) -> None:
+        """Give each nexus its key, whatever it had."""
+        for nexus, key in pairs:
+            action = ReserveOutAction.REGISTER_AND_IGNORE_EXISTING_KEY
+            assert self.out(nexus, action, action_key=key).status is Status.GOOD
+
+    def register_all(self) -> None:
+        """Give `a`, `b` and `c` their keys."""
+        self.register((self.a, KEY_A), (self.b, KEY_B), (self.c, KEY_C))
+
+    def reserve(self, nexus: Nexus, key: int, reservation_type: ReservationType) -> None:
+        """Take a reservation that is there to be taken."""
+        response = self.out(nexus, ReserveOutAction.RESERVE, reservation_type, key=key)
+        assert response.status is Status.GOOD
+
+    def keys(self) -> list[int]:
+        """READ KEYS."""
+        data = data_of(self.bench.run(reserve_in(0)))
+        assert int.from_bytes(data[4:8]) == len(data) - 8
+        return [key for (key,) in struct.iter_unpack(">Q", data[8:])]
+
+    def generation(self) -> int:
+        """PRGENERATION."""
+        return int.from_bytes(data_of(self.bench.run(reserve_in(0, 8)))[:4])
+
+    def reservation(self) -> tuple[int, int] | None:
+        """READ RESERVATION: key and type, or None if nothing is reserved."""
+        data = data_of(self.bench.run(reserve_in(1)))
+        assert int.from_bytes(data[4:8]) == len(data) - 8
+        if len(data) == 8:
+            return None
+        key, scope_and_type = struct.unpack(">QxxxxxBxx", data[8:])
+        return key, scope_and_type
+
+    def attentions(self) -> tuple[Sense | None, Sense | None, Sense | None]:
+        """Take what is pending for `a`, `b` and `c`."""
+        take = self.bench.unit.unit_attentions.take
+        return take(self.a), take(self.b), take(self.c)
