@@ -112,9 +112,11 @@ def test_beyond_the_end(lba: int) -> None:
 
 
 @pytest.mark.parametrize("fitting", [1, 2, 3])
-def test_allocation_length(fitting: int) -> None:
+@pytest.mark.parametrize("report_type", [0, 1])
+def test_allocation_length(fitting: int, report_type: int) -> None:
     """No more descriptors are made than fit, and the end is told."""
-    condition, descriptors = status(disk_of(*MIXED), allocation_length=8 + 16 * fitting + 15)
+    disk = disk_of(*MIXED)
+    condition, descriptors = status(disk, allocation_length=8 + 16 * fitting + 15, report_type=report_type)
     assert condition == ALLOCATION_LENGTH
     assert len(descriptors) == fitting
 
