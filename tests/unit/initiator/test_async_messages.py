@@ -35,7 +35,7 @@ async def test_finishes_its_tasks_before_the_logout() -> None:
         assert isinstance(message, AsyncMessage)
         assert session.connections[0].state is ConnectionState.LOGOUT_REQUESTED
         with pytest.raises(ConnectionLost, match="asked for a logout"):
-            session.start(0, TEST_UNIT_READY)
+            _ = session.start(0, TEST_UNIT_READY)
         target.send(ScsiResponse(initiator_task_tag=command.initiator_task_tag))
         assert (await task).status == 0
         await target.answer_logout()
@@ -69,7 +69,7 @@ async def test_can_be_told_not_to_oblige() -> None:
         ask_logout(target)
         await session.events.get()
         logout = asyncio.ensure_future(session.logout())
-        assert await target.expect(LogoutRequest)
+        await target.expect(LogoutRequest)
         logout.cancel()
 
 

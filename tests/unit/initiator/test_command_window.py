@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.initiator.command_window import CommandWindow
+from isthmus.initiator.command_window import CommandWindow, SendNumbered
 from isthmus.names import SerialNumber
 
 LAST = 0xFFFF_FFFF
@@ -35,13 +35,17 @@ def test_sends_at_once_while_open() -> None:
 
 def test_queues_when_max_cmd_sn_is_reached() -> None:
     """What does not fit waits, and leaves in the order of asking."""
-    window, sent = opened(width=1)
-    order: list[str] = []
+    window, _ = opened(width=1)
+    order: list[tuple[str, int]] = []
+
+    def request(name: str) -> SendNumbered:
+        return lambda cmd_sn: order.append((name, cmd_sn))
+
     for name in "abc":
-        window.submit(lambda cmd_sn, name=name: (sent.append(cmd_sn), order.append(name))[0])  # type: ignore[misc]
-    assert sent == [1]
+        window.submit(request(name))
+    assert order == [("a", 1)]
     window.update(exp_cmd_sn=2, max_cmd_sn=3)
-    assert (sent, order) == ([1, 2, 3], ["a", "b", "c"])
+    assert order == [("a", 1), ("b", 2), ("c", 3)]
 
 
 def test_wraps_around() -> None:

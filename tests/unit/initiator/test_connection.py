@@ -53,7 +53,7 @@ async def test_commands_wait_for_the_window() -> None:
 async def test_an_immediate_command_passes_a_closed_window() -> None:
     """It carries the current CmdSN and uses none up (RFC 7143 §4.2.2.1)."""
     async with session_pair(window=0) as (session, [target]):
-        session.start(0, TEST_UNIT_READY, is_immediate=True)
+        _ = session.start(0, TEST_UNIT_READY, is_immediate=True)
         command = await target.expect(ScsiCommand)
         assert command.is_immediate
         assert command.cmd_sn == FIRST_CMD_SN == session.window.cmd_sn
@@ -172,9 +172,9 @@ async def test_a_lost_connection_fails_sent_and_waiting_tasks() -> None:
         assert connection.state is ConnectionState.FREE
         assert session.window.waiting == 0
         with pytest.raises(ConnectionLost, match="no connection left"):
-            session.start(0, TEST_UNIT_READY)
+            _ = session.start(0, TEST_UNIT_READY)
         with pytest.raises(ConnectionLost, match="not logged in"):
-            session.start(0, TEST_UNIT_READY, connection=connection)
+            _ = session.start(0, TEST_UNIT_READY, connection=connection)
 
 
 async def test_a_reject_ends_the_task_that_it_quotes() -> None:
@@ -211,12 +211,13 @@ async def test_a_logout_closes_the_connection() -> None:
         logout = asyncio.ensure_future(session.logout())
         request = await target.expect(LogoutRequest)
         assert (request.reason, request.is_immediate) == (LogoutReason.CLOSE_SESSION, True)
-        assert connection.state is ConnectionState.IN_LOGOUT
+        states = [connection.state]
         with pytest.raises(ConnectionLost):
-            session.start(0, TEST_UNIT_READY, connection=connection)
+            _ = session.start(0, TEST_UNIT_READY, connection=connection)
         target.send(LogoutResponse(initiator_task_tag=request.initiator_task_tag, time2wait=2))
         assert (await logout).time2wait == 2
-        assert connection.state is ConnectionState.FREE
+        states.append(connection.state)
+        assert states == [ConnectionState.IN_LOGOUT, ConnectionState.FREE]
         assert await target.raw.receive_end(timeout=5) == b""
 
 
@@ -227,4 +228,4 @@ async def test_knows_nothing_before_login() -> None:
         with pytest.raises(LocalProtocolError):
             _ = connection.raw
         with pytest.raises(LocalProtocolError):
-            session.start(0, TEST_UNIT_READY, connection=connection)
+            _ = session.start(0, TEST_UNIT_READY, connection=connection)

@@ -31,10 +31,10 @@ async def test_a_read_is_its_data_and_status() -> None:
     assert (request.read, request.write, request.final, request.expected_data_transfer_length) == (True, False, True, 8)
     assert request.cdb == b"\x88" + bytes(15)
     task.receive(DataIn(data_sn=0, data_segment=b"abcd"))
-    assert not task.ended
+    ended = [task.ended]
     task.receive(DataIn(data_sn=1, buffer_offset=4, data_segment=b"efgh", has_status=True))
     result = await task
-    assert task.ended
+    assert [*ended, task.ended] == [False, True]
     assert (result.status, result.data_in, result.residual) == (0, b"abcdefgh", Residual())
 
 

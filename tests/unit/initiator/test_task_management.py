@@ -49,7 +49,7 @@ async def test_a_task_that_ended_first_keeps_its_result() -> None:
 
 async def test_an_unsent_task_is_taken_back() -> None:
     """Nothing goes over the wire for it."""
-    async with session_pair(window=0) as (session, [target]):
+    async with session_pair(window=0) as (session, _):
         task = session.start(0, TEST_UNIT_READY)
         assert await abort_task(session, task) == TaskManagementResponseCode.FUNCTION_COMPLETE
         with pytest.raises(TaskAborted, match="before it was sent"):

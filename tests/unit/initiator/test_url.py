@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,10 +70,8 @@ def test_names_what_is_wrong(text: str, complaint: str) -> None:
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     """Whatever stands behind the scheme, nothing but `InvalidUrl` comes of it."""
-    try:
-        parse_url(f"iscsi://{text}")
-    except InvalidUrl as error:
-        assert str(error)
+    with contextlib.suppress(InvalidUrl):
+        assert parse_url(f"iscsi://{text}").host
 
 
 def test_hides_its_secrets() -> None:
