@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from isthmus.iscsi import pdu
+from isthmus.iscsi.opcodes import RESERVED_TAG
 from isthmus.iscsi.pdu import PDU_CLASSES, AsyncMessage, Pdu, Reject, ScsiCommand
 
 __all__ = ["any_pdu", "pdus_of"]
@@ -71,7 +72,7 @@ def _in_the_form_of_the_wire(value: Pdu) -> Pdu:
     if isinstance(value, pdu.LoginRequest | pdu.LoginResponse) and not value.transit:
         value.next_stage = 0
     if isinstance(value, AsyncMessage | Reject):
-        value.initiator_task_tag = pdu.RESERVED_TAG
+        value.initiator_task_tag = RESERVED_TAG
     if isinstance(value, ScsiCommand):
         value.data_segment = bytes(value.data_segment)
     return value

@@ -407,6 +407,7 @@ _ROWS: Final = (
     _obsolete("OFMarker"),
     _obsolete("IFMarkInt"),
     _obsolete("OFMarkInt"),
+    # Informational; the RFC names no stage for it.
     _declaration("X-NodeArchitecture", "13.26", _BOTH, Use.LEADING_ONLY),
 )
 
