@@ -15,7 +15,6 @@ from isthmus.backstores.operations import (
     Flush,
     MapStatus,
     Miscompare,
-    Prefetch,
     OrWrite,
     Prefetch,
     Read,
@@ -55,9 +54,6 @@ class Recorder(Backstore):
     def read_into(self, offset: int, buffer: memoryview) -> None:
         self.calls.append(("read", offset, len(buffer)))
         buffer[:] = self.content[offset : offset + len(buffer)]
-
-    def prefetch(self, offset: int, length: int) -> None:
-        self.asked.append(("prefetch", offset, length))
 
     def write(self, offset: int, buffers: Sequence[Buffer], *, durable: bool = False) -> None:
         data = b"".join(map(bytes, buffers))
