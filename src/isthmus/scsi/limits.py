@@ -10,10 +10,12 @@ __all__ = ["Limits"]
 _MAX_TRANSFER: Final = 16 << 20
 """Bytes of one READ or WRITE: what one command may hold in memory. Linux uses at most 4 MiB, Windows 8 MiB."""
 _OPTIMAL_TRANSFER: Final = 1 << 20
-_MAX_UNMAP: Final = 4 << 30
+_MAX_UNMAP: Final = 512 << 20
+"""Bytes: 2**20 blocks of 512; initiators take a larger limit that is not FFFFFFFFh for a mistake."""
 _MAX_UNMAP_DESCRIPTORS: Final = 256
-_MAX_WRITE_SAME: Final = 32 << 20
-"""Bytes: a pattern that is not zero is written out, and a command should not last longer than a second."""
+_MAX_WRITE_SAME: Final = _MAX_TRANSFER
+"""Bytes: a pattern that is not zero is written out, and a command should not last longer than a second. Not more than
+can be read back in one command."""
 _MAX_COMPARE_AND_WRITE: Final = 255
 """Blocks: the field has one byte (SBC-4 §6.6.4)."""
 

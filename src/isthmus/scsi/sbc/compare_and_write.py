@@ -51,6 +51,9 @@ def compare_and_write(unit: "LogicalUnit", task: Task) -> Steps:
     """Compare and write in one operation; a difference is told by its offset in the data-out, and nothing is written."""
     command = task.command
     assert isinstance(command, CompareAndWrite)
+    if task.data_out_offered and not command.num_blocks:
+        # More blocks than one byte can count: an initiator that offers data means some.
+        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(13))
     data = exact_data_out(task, command.data_out_length)
     if not command.num_blocks:
         return GOOD

@@ -66,6 +66,14 @@ def test_no_blocks() -> None:
     assert disk.operations == []
 
 
+def test_data_for_no_blocks() -> None:
+    """Data offered for no blocks means a count that did not fit into its byte, and is refused there."""
+    disk = Disk()
+    sense = disk.refusal(compare_and_write(0, 0), offered=2 * 256 * BLOCK)
+    assert sense.sense is Sense.INVALID_FIELD_IN_CDB
+    assert sense.specific == FieldPointer(13)
+
+
 def test_longer_than_the_limit() -> None:
     """More than MAXIMUM COMPARE AND WRITE LENGTH is refused, and the pointer names the field."""
     sense = Disk().refusal(compare_and_write(0, LIMITS.max_compare_and_write_blocks + 1))
