@@ -36,6 +36,8 @@ __all__ = [
 
 RECOMMENDED_SECRET_BYTES: Final = 12
 """Shorter secrets fall to a dictionary attack by whoever sees the exchange (RFC 7143 §9.2.1: 96 bits)."""
+_DECOY_BYTES: Final = 16
+"""How long the secret is that stands in for that of an unknown user."""
 
 
 class ChapAlgorithm(enum.IntEnum):
@@ -117,6 +119,7 @@ class ChapTarget:
         self._random = random
         self._algorithms = available_algorithms() if algorithms is None else algorithms
         self._challenge: _Challenge | None = None
+        self._decoy = random(_DECOY_BYTES)
 
     def challenge(self, keys: Mapping[str, str]) -> list[Pair]:
         """Answer CHAP_A with the strongest of the algorithms on offer; raises `LoginRefused` if there is none."""
@@ -145,7 +148,7 @@ class ChapTarget:
         lookup = self._authentication.lookup
         secret = lookup(user) if lookup else None
         # Somebody unknown is put through the same sums, so that the time of the answer does not tell who is known.
-        expected = challenge.response(self._random(16) if secret is None else secret)
+        expected = challenge.response(self._decoy if secret is None else secret)
         if not hmac.compare_digest(expected, response) or secret is None:
             raise LoginRefused(LoginStatus.AUTHENTICATION_FAILURE, f"CHAP failed for user {user!r}")
         self._refuse_shared_secret(user, response)
