@@ -16,6 +16,7 @@ from isthmus.backstores.base import Backstore, Extent
 
 __all__ = [
     "WOULD_BLOCK",
+    "Barrier",
     "BlockOperation",
     "CompareAndWrite",
     "Discard",
@@ -153,6 +154,27 @@ class Flush(BlockOperation):
 
     def run(self, backstore: Backstore) -> None:
         backstore.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier(BlockOperation):
+    """Nothing, but not before every access to the first `length` bytes that began earlier is over."""
+
+    length: int
+
+    def run(self, backstore: Backstore) -> None:
+        """There is nothing to do: what counts is when."""
+
+    def run_inline(self, backstore: Backstore) -> None:
+        """Nothing cannot block."""
+
+    @property
+    def exclusive(self) -> bool:
+        return True
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (0, self.length)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from isthmus.backstores.operations import Flush
+from isthmus.backstores.operations import Barrier, Flush
 from isthmus.scsi.cdb import Command
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
@@ -155,7 +155,8 @@ def mode_select(unit: "LogicalUnit", task: Task) -> Steps:
     """Check the whole list, then take it over; the other nexuses hear of a change.
 
     When that clears WCE, what the cache holds is made durable before GOOD: from then on, all that was ever answered
-    with GOOD is safe. The flag falls first, so that no write can slip in behind the flush.
+    with GOOD is safe. The flag falls first, and writes that began under it are waited for, so that none can slip in
+    behind the flush.
     """
     command = task.command
     assert isinstance(command, ModeSelect)
@@ -167,6 +168,7 @@ def mode_select(unit: "LogicalUnit", task: Task) -> Steps:
         unit.unit_attentions.establish_for_all(Sense.MODE_PARAMETERS_CHANGED, but=task.nexus)
         unit.refresh_grants()
     if cached_writes and not unit.mode.write_cache_enabled:
+        yield Barrier(unit.backstore.size)
         yield Flush()
     return GOOD
 

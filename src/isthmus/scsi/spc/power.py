@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from isthmus.backstores.operations import Flush
+from isthmus.backstores.operations import Barrier, Flush
 from isthmus.errors import BackstoreError
 from isthmus.scsi.cdb import Command
 from isthmus.scsi.opcodes import ReservationClass, Steps
@@ -76,8 +76,9 @@ def parse_start_stop_unit(cdb: bytes, _unit: "LogicalUnit") -> StartStopUnit:
 def start_stop_unit(unit: "LogicalUnit", task: Task) -> Steps:
     """Start or stop. A unit stops only with its cache on the medium, unless NO_FLUSH says that it need not be.
 
-    It stops first, so that nothing is written behind the flush; if that fails, the unit goes on as before. With IMMED
-    too the status comes at the end: an error then belongs to this command and not to a later one (SPC-5 §4.4.7).
+    It stops first and lets writes that are under way end, so that nothing is written behind the flush; if that fails,
+    the unit goes on as before. With IMMED too the status comes at the end: an error then belongs to this command and
+    not to a later one (SPC-5 §4.4.7).
     """
     command = task.command
     assert isinstance(command, StartStopUnit)
@@ -85,6 +86,7 @@ def start_stop_unit(unit: "LogicalUnit", task: Task) -> Steps:
     _set_started(unit, started=command.start)
     if was_started and not command.start and command.flush:
         try:
+            yield Barrier(unit.backstore.size)
             yield Flush()
         except BackstoreError:
             _set_started(unit, started=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from isthmus.backstores.operations import Flush, Write
 from isthmus.errors import BackstoreError
 from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.sense import FieldPointer, Sense
@@ -22,7 +23,7 @@ from tests.support.primary import (
     mode_sense_10,
     refusal,
 )
-from tests.support.scsi import Bench, make_unit, write_10
+from tests.support.scsi import Bench, HeldExecutor, make_unit, write_10
 
 Sensing = Callable[..., bytes]
 LENGTH_ERROR = Sense.PARAMETER_LIST_LENGTH_ERROR
@@ -211,6 +212,28 @@ def test_write_cache_off() -> None:
     assert (grant.reads, grant.writes) == (True, False)
     assert select(bench, WCE_OFF) == GOOD
     assert memory.flushes == 1
+
+
+def test_write_cache_off_waits_for_writes() -> None:
+    """A write that began while the cache was on is over before the flush, be it the engine's own."""
+    executor = HeldExecutor()
+    bench = Bench(unit=cached_unit(CachedMemory()), executor=executor)
+    (grant,) = bench.nexus.grants.values()
+    bench.start(write_10(0, 1), bytes(512))
+    grant.begin()
+    data = bytes(4) + WCE_OFF
+    change = bench.start(mode_select_6(len(data)), data)
+    assert [type(operation) for operation in executor.operations] == [Write]
+    executor.finish_all()
+    assert change not in bench.owner.ends
+    later = bench.start(write_10(8, 1), bytes(512))
+    grant.end()
+    executor.finish(0)
+    assert Flush() in executor.operations
+    (durable,) = (operation for operation in executor.operations if isinstance(operation, Write))
+    assert durable.durable
+    executor.finish_all()
+    assert bench.owner.status(change) is bench.owner.status(later) is Status.GOOD
 
 
 def test_write_cache_that_cannot_be_flushed() -> None:

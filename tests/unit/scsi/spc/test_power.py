@@ -2,12 +2,13 @@ import errno
 
 import pytest
 
+from isthmus.backstores.operations import Flush, Write
 from isthmus.errors import BackstoreError
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import GOOD
 from tests.support.primary import CachedMemory, cached_unit, in_cdb, refusal
-from tests.support.scsi import Bench, HeldExecutor, read_10
+from tests.support.scsi import Bench, HeldExecutor, read_10, write_10
 
 TEST_UNIT_READY = bytes(6)
 STOPPED = Sense.LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED
@@ -74,15 +75,23 @@ def test_stop_that_fails() -> None:
 
 
 def test_nothing_slips_in_behind_the_flush() -> None:
-    """While the cache is being flushed, the unit takes no more writes."""
+    """A unit that stops takes no more writes, and flushes only when those that were under way are over."""
     executor = HeldExecutor()
     bench = Bench(unit=cached_unit(CachedMemory()), executor=executor)
     (grant,) = bench.nexus.grants.values()
-    task = bench.start(STOP)
-    assert task not in bench.owner.ends
+    write = bench.start(write_10(0, 1), bytes(512))
+    grant.begin()
+    stop = bench.start(STOP)
     assert not grant.writes
+    assert [type(operation) for operation in executor.operations] == [Write]
     executor.finish_all()
-    assert bench.owner.status(task) is Status.GOOD
+    assert bench.owner.status(write) is Status.GOOD
+    assert stop not in bench.owner.ends
+    grant.end()
+    executor.finish(0)
+    assert [type(operation) for operation in executor.operations] == [Flush]
+    executor.finish_all()
+    assert bench.owner.status(stop) is Status.GOOD
 
 
 def test_active_power_condition() -> None:
