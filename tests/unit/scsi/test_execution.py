@@ -7,7 +7,7 @@ import pytest
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import BlockOperation, Flush, Read
 from isthmus.errors import BackstoreError
-from isthmus.scsi.block_executor import Done
+from isthmus.scsi.block_executor import Done, ImmediateExecutor
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.opcodes import Handler, Steps
@@ -17,6 +17,7 @@ from tests.support.scsi import (
     TEST_UNIT_READY,
     Bench,
     HeldExecutor,
+    Owner,
     limited_stack,
     make_unit,
     read_10,
@@ -211,6 +212,29 @@ def test_the_write_of_an_aborted_task_does_not_land_on_a_later_one() -> None:
     response = bench.owner.ends[check]
     assert response is not None
     assert bytes(response.data_in) == b"n" * 512
+
+
+def test_abort_between_an_operation_and_its_end() -> None:
+    """A task whose operation is just over can be aborted by what that sets free, and still ends once."""
+    executor = HeldExecutor()
+    bench = Bench(executor=executor)
+
+    class Chain(Owner):
+        """The end of the second task aborts the first one."""
+
+        def task_ended(self, task: Task, response: Response | None) -> None:
+            super().task_ended(task, response)
+            if task is second:
+                bench.router.manage(bench.nexus, SamFunction.ABORT_TASK, 0, first, results.append)
+
+    bench.owner = Chain()
+    results: list[object] = []
+    first = bench.start(write_10(0, 1), bytes(512))
+    second = bench.start(COMPARE_AND_WRITE, bytes(1024))
+    executor.submit = ImmediateExecutor().submit  # type: ignore[method-assign]
+    executor.finish()
+    assert bench.owner.ends == {second: GOOD, first: None}
+    assert len(results) == 1
 
 
 def test_a_handler_that_aborts_its_own_task() -> None:

@@ -172,12 +172,26 @@ def test_no_victim_gets_to_the_medium_in_the_gap_that_another_leaves() -> None:
     assert bench.nexus.grants[0].writes
 
 
+def test_no_victim_starts_behind_the_lock_that_another_leaves() -> None:
+    """A write that waits only for a COMPARE AND WRITE of the same nexus does not start when both are aborted."""
+    executor = HeldExecutor()
+    bench = Bench(executor=executor)
+    compare_and_write = bytes([0x89]) + bytes(12) + bytes([1, 0, 0])
+    reader = bench.start(read_10(0, 1), nexus=bench.connect(isid=2))
+    victims = [bench.start(compare_and_write, bytes(1024)), bench.start(write_10(0, 1), bytes(512))]
+    assert manage(bench, SamFunction.ABORT_TASK_SET) == COMPLETE
+    assert bench.owner.ends == dict.fromkeys(victims)
+    executor.finish_all()
+    assert bench.owner.status(reader) is Status.GOOD
+
+
 def test_functions_wait_for_the_engine() -> None:
     """What the engine has under way for the nexus is part of what a function waits for, and nothing new begins."""
     bench = Bench()
     grant = bench.nexus.grants[0]
     grant.begin()
     results = manage(bench, SamFunction.ABORT_TASK_SET)
+    bench.unit.refresh_grants()
     assert (results, grant.reads) == ([], False)
     grant.end()
     assert (results, grant.reads) == (COMPLETE, True)
