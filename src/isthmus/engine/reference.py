@@ -225,7 +225,7 @@ class ReferenceEngine:
 
     def flush_soon(self, stream: Stream) -> None:
         """Send what `stream` has queued, at the end of this turn of the loop."""
-        if not self._waiting:
+        if not self._waiting and not self.workers.delivering:
             self.loop.call_soon(self._flush_waiting)
         self._waiting.add(stream)
 

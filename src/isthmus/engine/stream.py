@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import Buffer
 
 from isthmus.engine.read_path import serve_reads
+from isthmus.engine.write_path import serve_writes
 from isthmus.iscsi.codec import DIGEST_LENGTH, decode, digest
 from isthmus.iscsi.connection import Connection
 from isthmus.iscsi.errors import ConnectionViolation, DigestError
@@ -149,7 +150,7 @@ class Stream:
         self._consuming = True
         try:
             while position < end and not self.closing:
-                position = serve_reads(self, position, end)
+                position = serve_writes(self, serve_reads(self, position, end), end)
                 taken = self._take_pdu(position, end)
                 position += taken
                 if not taken:

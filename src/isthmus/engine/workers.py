@@ -3,31 +3,45 @@
 Each backstore has a crew of its own. A crew starts with one worker and grows only while an operation is taking long and
 others wait behind it: operations that the page cache absorbs take microseconds, and a second thread would cost them more
 in hand-overs of the interpreter than it saves; a disk that is waited for gets as many as `MAX_WORKERS` at once.
+
+What is submitted together is handed over with one wake-up, and what is finished together comes back with one.
 """
 
+import os
 import threading
 import time
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import WOULD_BLOCK, BlockOperation
 from isthmus.errors import BackstoreError
 from isthmus.scsi.block_executor import Done
 
-__all__ = ["WorkerPool"]
+__all__ = ["Job", "Runnable", "WorkerPool"]
 
 MAX_WORKERS: Final = 16
 """Operations of one backstore under way at once (tgt: 16 threads a unit)."""
-STALL: Final = 0.001
+STALL: Final = 0.004
 """Seconds that an operation may take before the crew grows."""
+PATIENCE: Final = 0.0002
+"""Seconds for which finished operations may wait for others to come back together with."""
 IDLE: Final = 5.0
 """Seconds after which a worker with nothing to do goes home."""
 
-_Job = tuple[BlockOperation, Done]
+
+class Runnable(Protocol):
+    """What a worker needs of an operation."""
+
+    def run(self, backstore: Backstore) -> Any:
+        """Do it; raises `BackstoreError`."""
+
+
+Job = tuple[Runnable, Done]
+_Result = tuple[Done, Any, BackstoreError | None]
 
 
 class WorkerPool:
@@ -38,8 +52,14 @@ class WorkerPool:
         self._loop = loop
         self._after_batch = after_batch
         self._crews: dict[Backstore, _Crew] = {}
-        self._results: deque[tuple[Done, Any, BackstoreError | None]] = deque()
-        self._waking = False
+        self._results: deque[_Result] = deque()
+        self._under_way = 0
+        self.delivering = False
+        """Whether results are being delivered, so that `after_batch` is still to come."""
+        # An eventfd of our own: writing it lets go of the interpreter, so that the loop wakes to a free one. It takes
+        # less than half the time of call_soon_threadsafe.
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        loop.add_reader(self._bell, self._deliver)
 
     def submit(self, backstore: Backstore, operation: BlockOperation, done: Done) -> None:
         """Run `operation`; `done` gets its result, before this returns if nothing had to be waited for."""
@@ -48,39 +68,56 @@ class WorkerPool:
         except BackstoreError as error:
             done(None, error)
             return
-        if result is not WOULD_BLOCK:
+        if result is WOULD_BLOCK:
+            self._hand_over(backstore, ((operation, done),))
+        else:
             done(result, None)
+
+    def submit_many(self, backstore: Backstore, jobs: Sequence[Job]) -> None:
+        """Run all of `jobs`, in any order."""
+        if not backstore.never_blocks:
+            self._hand_over(backstore, jobs)
             return
+        for operation, done in jobs:
+            done(*_outcome(operation, backstore))
+
+    def _hand_over(self, backstore: Backstore, jobs: Sequence[Job]) -> None:
         crew = self._crews.get(backstore)
         if crew is None:
-            crew = self._crews[backstore] = _Crew(backstore, self)
-        crew.put((operation, done))
+            crew = self._crews[backstore] = _Crew(backstore, self._loop, self._post)
+        self._under_way += len(jobs)
+        crew.put(jobs)
 
-    def post(self, done: Done, result: object, error: BackstoreError | None) -> None:
-        """A worker has finished: called on its thread."""
-        self._results.append((done, result, error))
-        if not self._waking:
-            self._waking = True
-            self._loop.call_soon_threadsafe(self._deliver)
-
-    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
-        """Call on the loop after `delay` seconds."""
-        self._loop.call_later(delay, callback)
+    def _post(self, results: list[_Result]) -> None:
+        """Take what a worker has finished; called on its thread."""
+        self._results.extend(results)
+        os.eventfd_write(self._bell, 1)
 
     def _deliver(self) -> None:
-        self._waking = False
-        while self._results:
-            done, result, error = self._results.popleft()
+        os.eventfd_read(self._bell)
+        results = self._results
+        self.delivering = True
+        while results:
+            done, result, error = results.popleft()
+            self._under_way -= 1
             done(result, error)
+        self.delivering = False
         self._after_batch()
+
+    def close(self) -> None:
+        """Let go of the loop; the workers go home by themselves."""
+        for backstore in list(self._crews):
+            self.release(backstore)
+        self._loop.remove_reader(self._bell)
+        os.close(self._bell)
 
     @property
     def busy(self) -> bool:
-        """Whether an operation is waiting or under way, or a result is not delivered yet."""
-        return bool(self._results) or any(crew.backlog for crew in self._crews.values())
+        """Whether an operation is waiting or under way, or its result is not delivered yet."""
+        return self._under_way > 0
 
     def release(self, backstore: Backstore) -> None:
-        """The backstore goes away: let its workers go, once they have finished."""
+        """Let the workers of a backstore that goes away go too, once they have finished."""
         crew = self._crews.pop(backstore, None)
         if crew is not None:
             crew.dismiss()
@@ -89,88 +126,96 @@ class WorkerPool:
 class _Crew:
     """The workers of one backstore."""
 
-    def __init__(self, backstore: Backstore, pool: WorkerPool) -> None:
+    def __init__(self, backstore: Backstore, loop: AbstractEventLoop, post: Callable[[list[_Result]], None]) -> None:
         self._backstore = backstore
-        self._pool = pool
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._workers = 0
+        self._loop = loop
+        self._post = post
+        self._jobs: deque[Job] = deque()
+        self._wake: SimpleQueue[bool] = SimpleQueue()
+        """A token for each batch put; False sends a worker home."""
         self._lock = threading.Lock()
-        self._watching = False
+        self._workers = 0
+        """Changed under the lock."""
         self._finished = 0
-        self.backlog = 0
-        """Jobs put that are not finished; counted on the loop and on the workers, under the lock."""
+        """Only compared with its own past: what two workers count at once may get lost."""
+        self._watching = False
 
-    def put(self, job: _Job) -> None:
-        with self._lock:
-            self.backlog += 1
-            hire = self._workers == 0
-            self._workers += hire
-        self._jobs.put(job)
-        if hire:
+    def put(self, jobs: Sequence[Job]) -> None:
+        self._jobs.extend(jobs)
+        self._wake.put(True)
+        if not self._workers:
             self._hire()
-        if self.backlog > 1 and not self._watching:
-            self._watching = True
-            finished = self._finished
-            self._pool.call_later(STALL, lambda: self._watch(finished))
+        if not self._watching:
+            self._watch_from(self._finished)
+
+    def _watch_from(self, finished: int) -> None:
+        self._watching = True
+        self._loop.call_later(STALL, self._watch, finished)
 
     def _watch(self, finished_before: int) -> None:
-        """If nothing was finished since `finished_before` and jobs wait, one more worker helps."""
-        self._watching = False
-        if not self._jobs.qsize():
+        """If jobs wait and nothing was finished meanwhile, one more worker helps."""
+        self._watching = bool(self._jobs)
+        if not self._watching:
             return
         if self._finished == finished_before and self._workers < MAX_WORKERS:
-            with self._lock:
-                self._workers += 1
+            self._wake.put(True)
             self._hire()
-        self._watching = True
-        finished = self._finished
-        self._pool.call_later(STALL, lambda: self._watch(finished))
+        self._watch_from(self._finished)
 
     def _hire(self) -> None:
+        with self._lock:
+            self._workers += 1
         threading.Thread(target=self._work, name=f"isthmus-{self._backstore.kind}", daemon=True).start()
 
     def dismiss(self) -> None:
         for _ in range(MAX_WORKERS):
-            self._jobs.put(None)
+            self._wake.put(False)
 
     def _work(self) -> None:
-        while (job := self._next_job()) is not None:
-            operation, done = job
-            started = time.monotonic()
-            result: object = None
-            failure: BackstoreError | None = None
-            try:
-                result = operation.run(self._backstore)
-            except BackstoreError as error:
-                failure = error
-            except Exception as error:  # noqa: BLE001  whatever it was, the task must get an end
-                failure = BackstoreError(0, f"{type(error).__name__}: {error}")
-            with self._lock:
-                self.backlog -= 1
-                self._finished += 1
-            self._pool.post(done, result, failure)
-            if time.monotonic() - started < STALL and self._one_too_many():
-                return
+        # A worker that is woken must not push the loop, which holds the interpreter, off its processor: it could not run.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        while self._stay():
+            self._run_jobs()
 
-    def _next_job(self) -> _Job | None:
+    def _run_jobs(self) -> None:
+        """Run what there is, and bring back results in batches, but none later than `PATIENCE` after the first."""
+        results: list[_Result] = []
+        started = time.monotonic()
+        while True:
+            try:
+                operation, done = self._jobs.popleft()
+            except IndexError:
+                break
+            results.append((done, *_outcome(operation, self._backstore)))
+            self._finished += 1
+            now = time.monotonic()
+            if now - started > PATIENCE:
+                self._post(results)
+                results = []
+                started = now
+        if results:
+            self._post(results)
+
+    def _stay(self) -> bool:
+        """Wait for the next batch; False when this worker goes home."""
         try:
-            return self._jobs.get(timeout=IDLE)
+            token = self._wake.get(timeout=IDLE)
         except Empty:
-            return self._next_or_leave()
-
-    def _next_or_leave(self) -> _Job | None:
-        """Leave, unless a job came in just now: `put` hires only when it sees no worker, under the same lock."""
+            token = False
+        if token:
+            return True
         with self._lock:
-            try:
-                return self._jobs.get_nowait()
-            except Empty:
-                self._workers -= 1
-                return None
-
-    def _one_too_many(self) -> bool:
-        """A quick operation: the others can do without this worker, if there are others."""
-        with self._lock:
-            if self._workers > 1 and not self._jobs.qsize():
-                self._workers -= 1
+            # `put` hires when it sees no worker; one that leaves must not have missed what was put before that.
+            if self._workers == 1 and self._jobs:
                 return True
-            return False
+            self._workers -= 1
+        return False
+
+
+def _outcome(operation: Runnable, backstore: Backstore) -> tuple[Any, BackstoreError | None]:
+    try:
+        return operation.run(backstore), None
+    except BackstoreError as error:
+        return None, error
+    except Exception as error:  # noqa: BLE001  whatever it was, the task must get an end
+        return None, BackstoreError(0, f"{type(error).__name__}: {error}")

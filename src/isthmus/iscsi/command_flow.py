@@ -51,6 +51,12 @@ class CommandFlow:
         if not self._connection.sequenced(pdu, partial(self._deliver, task)):
             del tasks[task.initiator_task_tag]
 
+    def run_again(self, pdu: ScsiCommand) -> None:
+        """Take over a command from the fast path, which has counted its CmdSN already."""
+        task = self._new_task(pdu)
+        self._session.tasks[task.initiator_task_tag] = task
+        self._deliver(task)
+
     def _new_task(self, pdu: ScsiCommand) -> IscsiTask:
         task = IscsiTask(self._connection, pdu)
         data = memoryview(pdu.data_segment)

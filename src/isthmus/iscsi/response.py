@@ -12,6 +12,7 @@ __all__ = [
     "RESIDUAL_UNDERFLOW",
     "data_in_header",
     "residual",
+    "scsi_good",
     "scsi_response_header",
 ]
 
@@ -96,4 +97,11 @@ def scsi_response_header(
         exp_data_sn,
         0,
         residual_count,
+    )
+
+
+def scsi_good(initiator_task_tag: int, stat_sn: int, exp_cmd_sn: int, max_cmd_sn: int) -> bytes:
+    """The SCSI Response of a command that ended GOOD, with no data-in, no R2T and no residual."""
+    return _SCSI_RESPONSE_HEADER.pack(
+        Opcode.SCSI_RESPONSE, 0x80, 0, 0, 0, 0, initiator_task_tag, 0, stat_sn, exp_cmd_sn, max_cmd_sn, 0, 0, 0
     )

@@ -1,5 +1,6 @@
 """An iSCSI task: one SCSI Command PDU in progress (RFC 7143 §4.2.1, §11.3)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ class IscsiTask:
     """Keyed by its initiator task tag in its session; its PDUs travel on one connection (allegiance, §4.2.2)."""
 
     __slots__ = (
+        "abortable",
         "attribute",
         "cdb",
         "cmd_sn",
@@ -42,6 +44,7 @@ class IscsiTask:
         "initiator_task_tag",
         "is_immediate",
         "lun",
+        "on_settled",
         "read",
         "reserved",
         "transfer",
@@ -68,5 +71,8 @@ class IscsiTask:
         self.ended = False
         self.held_result: CommandResult | None = None
         """A result that waits until the initiator has sent all the unsolicited data that it announced."""
+        self.abortable = True
+        """Whether an abort can take hold of it now; if not, `on_settled` is called when that, or its end, has come."""
+        self.on_settled: Callable[[], None] | None = None
         self.context: object = None
         """What the executor of commands keeps with the task."""

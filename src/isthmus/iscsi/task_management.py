@@ -90,6 +90,9 @@ class TaskManagement:
     def _abort_task(self, pdu: TaskManagementRequest) -> None:
         task = self._session.tasks.get(pdu.referenced_task_tag)
         if task is not None and task.lun == pdu.lun:
+            if not task.abortable:
+                task.on_settled = lambda: self._abort_task(pdu)
+                return
             if not task.delivered:
                 task.connection.commands.end_unseen(task)
                 self._respond(pdu, _Code.FUNCTION_COMPLETE)
