@@ -46,9 +46,11 @@ class UnitIdentity:
     def derived(
         cls, seed: str, *, product: str = "VIRTUAL-DISK", serial: str | None = None, naa: int | None = None
     ) -> Self:
-        """The identity that follows from `seed` (`Backstore.identity`), or from `serial` if that is given.
+        """The identity that follows from `seed`, or from `serial` if that is given.
 
-        The NAA designator is locally assigned (NAA 3h): nobody gave us an IEEE company identifier to sign with.
+        Initiators take disks of one identity for paths to one disk, so `seed` must not be the same anywhere else:
+        `Backstore.identity` is unique on its own machine only, and with the name of the target everywhere. The NAA
+        designator is locally assigned (NAA 3h): nobody gave us an IEEE company identifier to sign with.
         """
         if serial is None:
             serial = hashlib.sha256(seed.encode()).hexdigest()[:32]
