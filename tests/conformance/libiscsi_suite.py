@@ -31,7 +31,7 @@ def all_cases() -> list[Case]:
     return [case for case in map(Case.parse, listing.splitlines()) if case is not None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Client:
     """The tool, pointed at one logical unit through one or two portals, with a bound in seconds for a list of cases."""
 
