@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["ext4", "loop_device", "tmpfs"]
+__all__ = ["ext4", "loop_device", "mounted", "tmpfs"]
 
 
 @contextlib.contextmanager
@@ -25,11 +25,18 @@ def tmpfs(directory: Path, size: int, *, options: str = "mode=0755") -> Iterator
 
 
 @contextlib.contextmanager
-def ext4(device: Path, directory: Path) -> Iterator[Path]:
-    """An ext4 file system on `device`, without a reserve for root, and without a journal that could abort."""
-    _run(["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=0", str(device)])
-    mountpoint = directory / "ext4"
-    mountpoint.mkdir()
+def ext4(device: Path, directory: Path, *, journal: bool = False) -> Iterator[Path]:
+    """An ext4 file system on `device`, without a reserve for root; without a journal it has nothing to abort."""
+    options = [] if journal else ["-O", "^has_journal"]
+    _run(["mkfs.ext4", "-q", "-m", "0", *options, "-E", "lazy_itable_init=0", str(device)])
+    with mounted(device, directory / "ext4") as mountpoint:
+        yield mountpoint
+
+
+@contextlib.contextmanager
+def mounted(device: Path, mountpoint: Path) -> Iterator[Path]:
+    """The file system on `device`, at `mountpoint`, which is made if it is not there."""
+    mountpoint.mkdir(exist_ok=True)
     with _mounted(str(device), mountpoint):
         yield mountpoint
 

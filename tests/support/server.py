@@ -86,6 +86,8 @@ class Server:
     process: subprocess.Popen[str]
     log: Path
     urls: list[Url] = field(default_factory=list)
+    was_killed: bool = False
+    """Killed on purpose: how it ended says nothing."""
 
     @property
     def url(self) -> Url:
@@ -114,6 +116,12 @@ class Server:
     def log_text(self) -> str:
         """All that the server has written to standard error."""
         return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def kill(self) -> None:
+        """SIGKILL, amid whatever it is doing."""
+        self.was_killed = True
+        self.process.kill()
+        self.process.wait()
 
     def terminate(self, seconds: float = STOP_SECONDS) -> int:
         """SIGTERM, and the exit status; killed and reported as an error if it has not ended after `seconds`."""
@@ -174,6 +182,8 @@ def running_server(arguments: Sequence[str | Path], directory: Path, *, ready_li
 
 
 def _stop(server: Server) -> None:
+    if server.was_killed:
+        return
     was_running = server.is_running
     status = server.terminate()
     if not was_running or status != 0:
