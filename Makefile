@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := scripts/make_venv.sh pyproject.toml requirements/build.txt requirements/runtime.txt
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-unit check format bench lock dist clean
@@ -35,7 +36,7 @@ format: $(VENV)/.checks ## Format the code and fix what can be fixed
 
 bench: $(VENV)/.runtime ## Compare the speed with tgtd on this machine
 	@python3 scripts/debian_packages.py bench
-	$(BIN)/python -m bench.compare
+	$(BIN)/python -m bench.compare $(BENCH_ARGS)
 
 lock: ## Write the lock files; UPGRADE=--upgrade (or a package's name) for newer versions
 	scripts/lock.sh $(UPGRADE)
