@@ -31,6 +31,8 @@ WRITERS = 4
 BLOCKS_EACH = 512
 LENGTHS = (1, 8, 16, 300)
 """Blocks in one write: within a page, a page, several, and more than goes without R2T."""
+UNMAPS = 0.1
+"""The part of the writes that is UNMAP instead: what was discarded must not come back either."""
 MOST_ANSWERS = 150
 """The server is killed after at most so many commands."""
 FILE_SYSTEM = 32 << 20
@@ -75,16 +77,23 @@ class Work:
         """Each has blocks of its own."""
         mine = range(number * BLOCKS_EACH, (number + 1) * BLOCKS_EACH)
         while True:
+            num_blocks = self.choose.choice(LENGTHS)
+            first = self.choose.randrange(len(mine) - num_blocks)
+            lbas = mine[first : first + num_blocks]
             if self.choose.random() < self.mix.synchronize:
                 await self._synchronize()
+            elif self.choose.random() < UNMAPS:
+                await self._unmap(lbas)
             else:
-                await self._write_once(mine)
+                await self._write_once(lbas)
             self._answered()
 
-    async def _write_once(self, mine: range) -> None:
-        num_blocks = self.choose.choice(LENGTHS)
-        first = self.choose.randrange(len(mine) - num_blocks)
-        lbas = mine[first : first + num_blocks]
+    async def _unmap(self, lbas: range) -> None:
+        sequence = self.ledger.issue_unmap(lbas)
+        await self.unit.unmap([(lbas.start, len(lbas))])
+        self.ledger.acknowledge(lbas, sequence, durable=self.mix.write_through)
+
+    async def _write_once(self, lbas: range) -> None:
         fua = self.choose.random() < self.mix.fua
         sequence, data = self.ledger.issue(lbas)
         await self.unit.write(data, lba=lbas.start, block_length=BLOCK, fua=fua)
@@ -202,3 +211,18 @@ def test_a_block_that_nobody_wrote_is_noticed() -> None:
         judged(ledger, [block_of(0, 0), damaged])
     assert "has 1 blocks" in judged(ledger, [block_of(0, 0)])
     assert sequence_in(1, fine) == 0
+
+
+def test_what_was_unmapped_is_noticed_when_it_comes_back() -> None:
+    """Zeros are from the UNMAP, and nothing else is."""
+    ledger = Ledger(1)
+    ledger.format()
+    unmap = ledger.issue_unmap(range(1))
+    assert ledger.judge(bytes(BLOCK), ledger.promised) == {0: unmap}
+    assert ledger.judge(block_of(0, 0), ledger.promised) == {0: 0}
+    ledger.acknowledge(range(1), unmap, durable=True)
+    assert "block 0 is from write 0" in judged(ledger, [block_of(0, 0)])
+    assert "data from UNMAP" in judged(ledger, [block_of(0, unmap)])
+    write, _ = ledger.issue(range(1))
+    ledger.acknowledge(range(1), write, durable=True)
+    assert f"block 0 is from write {unmap}" in judged(ledger, [bytes(BLOCK)])

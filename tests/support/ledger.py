@@ -31,8 +31,10 @@ def block_of(lba: int, sequence: int) -> bytes:
     return body + _CHECKSUM.pack(zlib.crc32(body))
 
 
-def sequence_in(lba: int, block: bytes) -> int:
-    """Which write block `lba` is from; raises `Damage` if it is from none, or not whole."""
+def sequence_in(lba: int, block: bytes) -> int | None:
+    """Which write block `lba` is from, None if it is all zeros; raises `Damage` if it is neither."""
+    if block == bytes(BLOCK):
+        return None
     magic, found, sequence = _HEAD.unpack_from(block)
     if magic != _MAGIC or found != lba or block != block_of(found, sequence):
         raise Damage(f"block {lba} is torn or foreign: {block[:24].hex(' ')}")
@@ -51,6 +53,8 @@ class Ledger:
     promised: dict[int, int] = field(default_factory=dict)
     """By LBA, the last write of which a GOOD status said that it survives a loss of power."""
     num_acknowledged: int = 0
+    unmapped: dict[int, list[int]] = field(default_factory=dict)
+    """By LBA, the writes that were none, but an UNMAP: all zeros may be from each of them."""
     _sequence: int = 0
 
     def format(self) -> bytes:
@@ -64,6 +68,13 @@ class Ledger:
         self._sequence += 1
         self.issued.update(dict.fromkeys(lbas, self._sequence))
         return self._sequence, b"".join(block_of(lba, self._sequence) for lba in lbas)
+
+    def issue_unmap(self, lbas: range) -> int:
+        """A new UNMAP of these blocks: its number among the writes."""
+        sequence, _ = self.issue(lbas)
+        for lba in lbas:
+            self.unmapped.setdefault(lba, []).append(sequence)
+        return sequence
 
     def acknowledge(self, lbas: range, sequence: int, *, durable: bool) -> None:
         """The write was answered with GOOD; with FUA, or without a write cache, that is a promise."""
@@ -87,14 +98,21 @@ class Ledger:
 
     def judge(self, medium: bytes, oldest: Promise) -> dict[int, int]:
         """By LBA, which write each block is from; raises `Damage` if one is older than `oldest`, or newer than sent."""
-        found = {lba: sequence_in(lba, block) for lba, block in enumerate(_blocks(medium))}
+        found = {lba: self._judge_block(lba, block, oldest[lba]) for lba, block in enumerate(_blocks(medium))}
         if len(found) != self.num_blocks:
             raise Damage(f"the medium has {len(found)} blocks instead of {self.num_blocks}")
-        for lba, sequence in found.items():
-            if not oldest[lba] <= sequence <= self.issued[lba]:
-                allowed = f"{oldest[lba]} to {self.issued[lba]}"
-                raise Damage(f"block {lba} is from write {sequence}, and may be from {allowed}")
         return found
+
+    def _judge_block(self, lba: int, block: bytes, oldest: int) -> int:
+        newest = self.issued[lba]
+        sequence = sequence_in(lba, block)
+        if sequence is None:
+            sequence = max((unmap for unmap in self.unmapped.get(lba, ()) if unmap <= newest), default=-1)
+        elif sequence in self.unmapped.get(lba, ()):
+            raise Damage(f"block {lba} has data from UNMAP {sequence}")
+        if not oldest <= sequence <= newest:
+            raise Damage(f"block {lba} is from write {sequence}, and may be from {oldest} to {newest}")
+        return sequence
 
     def restarted(self, found: Promise) -> None:
         """What is on the medium now is where everything goes on from."""

@@ -49,8 +49,7 @@ class BlockBackstore(DescriptorBackstore):
         path = Path(spec.path)
         if path.exists() and not path.is_block_device():
             raise ConfigurationError(f"{path} is not a block device", "serve it as fileio")
-        claim = 0 if spec.read_only else os.O_EXCL
-        with opening(replace(spec, create=False), flags=os.O_DIRECT | claim) as storage:
+        with opening(replace(spec, create=False), flags=os.O_DIRECT) as storage:
             device = BlockDeviceProperties.of(storage.descriptor)
             _check_block_length(path, spec.block_length, device.logical_sector_length)
             return cls(storage, device=device, read_only=spec.read_only, write_back=spec.write_back)

@@ -82,9 +82,10 @@ def opening(spec: BackstoreSpec, *, flags: int = 0) -> Iterator[OpenStorage]:
 
 
 def _open_existing(spec: BackstoreSpec, path: Path, flags: int) -> OpenStorage:
-    _check_kind(path, path.stat())
+    status = path.stat()
+    _check_kind(path, status)
     with ExitStack() as undo:
-        descriptor = os.open(path, (os.O_RDONLY if spec.read_only else os.O_RDWR) | flags)
+        descriptor = os.open(path, _access(status, read_only=spec.read_only) | flags)
         undo.callback(os.close, descriptor)
         lock(descriptor, path, exclusive=not spec.read_only)
         size = os.lseek(descriptor, 0, os.SEEK_END)
@@ -92,6 +93,13 @@ def _open_existing(spec: BackstoreSpec, path: Path, flags: int) -> OpenStorage:
         storage = _with_side_descriptor(path, descriptor, size=size, created=False)
         undo.pop_all()
     return storage
+
+
+def _access(status: os.stat_result, *, read_only: bool) -> int:
+    """A writer claims a device for itself: then it is neither mounted nor part of a volume group (open(2), O_EXCL)."""
+    if read_only:
+        return os.O_RDONLY
+    return os.O_RDWR | (os.O_EXCL if stat.S_ISBLK(status.st_mode) else 0)
 
 
 def _create(spec: BackstoreSpec, path: Path) -> OpenStorage:

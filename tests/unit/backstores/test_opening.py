@@ -10,7 +10,7 @@ from isthmus.backstores.opening import opening
 from isthmus.backstores.registry import BackstoreSpec
 from isthmus.errors import ConfigurationError
 from tests.support.backstore_model import open_descriptors
-from tests.support.real_storage import tmpfs
+from tests.support.real_storage import ext4, loop_device, tmpfs
 
 SIZE = 1 << 20
 
@@ -190,3 +190,16 @@ def test_a_relative_path_is_kept_as_it_was_meant(tmp_path: Path, monkeypatch: py
     with opening(spec(Path("disk.img"))) as storage:
         assert storage.path == tmp_path / "disk.img"
     storage.close()
+
+
+def test_a_mounted_device_is_refused_to_writers(tmp_path: Path) -> None:
+    """Whatever kind of backstore asks for it; a reader may look at it."""
+    sectors = tmp_path / "sectors.img"
+    sectors.touch()
+    os.truncate(sectors, 4 * SIZE)
+    with loop_device(sectors) as device, ext4(device, tmp_path):
+        with pytest.raises(ConfigurationError, match="unmount it"), opening(spec(device)):
+            pass
+        with opening(spec(device, read_only=True)) as storage:
+            assert storage.is_device
+        storage.close()
