@@ -144,6 +144,8 @@ class FakeDisk:
         self.commands: list[bytes] = []
         self.sense_next: list[bytes] = []
         """Sense data for the next commands, one each."""
+        self.read_error = b""
+        """Sense data for every READ."""
 
     async def run(self) -> None:
         """Answer until the connection ends."""
@@ -161,8 +163,8 @@ class FakeDisk:
         self.commands.append(command.cdb)
         tag = command.initiator_task_tag
         data_out = await self._data_out(command)
-        if self.sense_next:
-            sense = self.sense_next.pop(0)
+        sense = self.sense_next.pop(0) if self.sense_next else self.read_error if command.cdb[0] == 0x88 else b""
+        if sense:
             segment = len(sense).to_bytes(2) + sense
             self.target.send(ScsiResponse(initiator_task_tag=tag, status=2, data_segment=segment))
         elif command.read:
@@ -210,6 +212,8 @@ class FakeDisk:
             return bytes(self.data[self._range(cdb)])
         if cdb[0] == 0x9E:
             return struct.pack(">QI20x", len(self.data) // BLOCK_LENGTH - 1, BLOCK_LENGTH)
+        if cdb[0] == 0x25:
+            return struct.pack(">II", len(self.data) // BLOCK_LENGTH - 1, BLOCK_LENGTH)
         if cdb[0] == 0x12 and cdb[1]:
             return bytes((0, cdb[2], 0, 60)) + struct.pack(">II52x", 0, self.max_transfer_length)
         if cdb[0] == 0x12:

@@ -3,14 +3,14 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import click
 
-from isthmus.cli.initiator_options import EXIT_REFUSED, Place, login_options, run
+from isthmus.cli.initiator_options import EXIT_FAILED, EXIT_REFUSED, REFUSALS, Place, login_options, run
 from isthmus.cli.initiator_output import (
     UnitListing,
     device_type_name,
@@ -23,7 +23,7 @@ from isthmus.cli.initiator_output import (
 )
 from isthmus.cli.parameters import SIZE, ParsedType
 from isthmus.cli.sizes import parse_size
-from isthmus.errors import ConfigurationError
+from isthmus.errors import ConfigurationError, IsthmusError
 from isthmus.initiator.benchmark import Workload, run_benchmark
 from isthmus.initiator.discovery import DiscoveredTarget, discover
 from isthmus.initiator.errors import InitiatorError, ScsiError
@@ -104,10 +104,10 @@ async def _list_units(place: Place, *, as_json: bool) -> int:
         name = settings.target_name or ""
         try:
             listing[name] = await _units(settings)
-        except InitiatorError as error:
-            # One closed target must not hide the others; the exit status remembers it.
+        except IsthmusError as error:
+            # One target that fails must not hide the others; the exit status remembers it.
             click.echo(f"isthmus: {name}: {error}", err=True)
-            status = EXIT_REFUSED
+            status = max(status, EXIT_REFUSED if isinstance(error, REFUSALS) else EXIT_FAILED)
     if as_json:
         print_json(listing)
     for unit in () if as_json else (unit for units in listing.values() for unit in units):
@@ -234,8 +234,10 @@ async def _read(place: Place, file: Path, offset: int, length: int | None, outst
         source.check(offset, length or 0)
         rest = source.capacity.size - offset if length is None else length
         with _open_file(file, "wb") as sink:
-            async for data in read_range(source, offset=offset, length=rest, outstanding=outstanding):
-                await asyncio.to_thread(_write_all, sink, data)
+            pieces = read_range(source, offset=offset, length=rest, outstanding=outstanding)
+            async with aclosing(pieces):
+                async for data in pieces:
+                    await asyncio.to_thread(_write_all, sink, data)
             sink.flush()
     return 0
 

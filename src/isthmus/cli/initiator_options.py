@@ -1,5 +1,6 @@
 """What all commands of `isthmus initiator` share: the options of a login, and how an error becomes an exit status."""
 
+import errno
 import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -18,9 +19,12 @@ from isthmus.iscsi.chap import ChapCredentials
 from isthmus.iscsi.parameters import Offers
 from isthmus.names import IscsiName
 
-__all__ = ["Place", "login_options", "run"]
+__all__ = ["EXIT_FAILED", "EXIT_REFUSED", "REFUSALS", "Place", "login_options", "run"]
 
+EXIT_FAILED: Final = 1
 EXIT_REFUSED: Final = 2
+REFUSALS: Final = (Unreachable, LoginFailed)
+"""Errors before which nothing has been done."""
 _DIGESTS: Final = {"none": False, "crc32c": True}
 
 
@@ -28,6 +32,12 @@ class Refused(click.ClickException):
     """Nothing was done: there is no such place, nobody answers there, or the login was refused."""
 
     exit_code = EXIT_REFUSED
+
+
+class Failed(click.ClickException):
+    """Something else went wrong on the way."""
+
+    exit_code = EXIT_FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,5 +157,10 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 
     try:
         return uvloop.run(work)
-    except (Unreachable, LoginFailed) as error:
+    except REFUSALS as error:
         raise Refused(str(error)) from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            # Whoever read our output has had enough; click ends the program quietly then.
+            raise
+        raise Failed(f"{error.filename or 'input or output'}: {error.strerror}") from error

@@ -30,6 +30,10 @@ class Capacity:
     unmapped_reads_zeros: bool = False
     """LBPRZ."""
 
+    def __post_init__(self) -> None:
+        if not self.block_length:
+            raise ConnectionViolation("the target says that its blocks have no bytes")
+
     @property
     def size(self) -> int:
         """Bytes altogether."""
