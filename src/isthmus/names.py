@@ -7,6 +7,7 @@ from typing import NewType, Self
 from isthmus.errors import ConfigurationError
 
 __all__ = [
+    "MAX_NAME_BYTES",
     "Cid",
     "IscsiName",
     "Isid",

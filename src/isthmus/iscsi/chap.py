@@ -136,7 +136,7 @@ class ChapTarget:
         Raises `LoginRefused`, or `TextViolation` for a value that cannot be read.
         """
         _require(keys, "CHAP_N", "CHAP_R")
-        user = keys["CHAP_N"]
+        user = str(KEYS["CHAP_N"].value.parse(keys["CHAP_N"]))
         self._judge(user, parse_binary(keys["CHAP_R"]))
         if "CHAP_I" in keys or "CHAP_C" in keys:
             _require(keys, "CHAP_I", "CHAP_C")

@@ -11,7 +11,7 @@ from typing import Final
 from isthmus.errors import ConfigurationError, LocalProtocolError
 from isthmus.iscsi.chap import ChapTarget
 from isthmus.iscsi.errors import ConnectionViolation, LoginRefused
-from isthmus.iscsi.keys import Phase
+from isthmus.iscsi.keys import Phase, Text
 from isthmus.iscsi.login_policy import (
     Admission,
     Authentication,
@@ -30,7 +30,7 @@ from isthmus.iscsi.opcodes import VERSION, LoginStatus, Stage
 from isthmus.iscsi.parameters import DEFAULT_MAX_RECV_DATA_SEGMENT_LENGTH, NONE
 from isthmus.iscsi.pdu import LoginRequest, LoginResponse, Pdu
 from isthmus.iscsi.text_format import Pair, TextAssembler, TextViolation, encode_text, parse_list, split_text
-from isthmus.names import Cid, IscsiName, Isid, SerialNumber, Tsih
+from isthmus.names import MAX_NAME_BYTES, Cid, IscsiName, Isid, SerialNumber, Tsih
 
 __all__ = [
     "MAX_LOGIN_REQUESTS",
@@ -49,6 +49,9 @@ __all__ = [
 
 MAX_LOGIN_REQUESTS: Final = 64
 """Requests in one login. CHAP and negotiation take five; the rest is room for texts cut into small pieces."""
+
+_NAME: Final = Text()
+"""Names as text: bounded before they are looked at, or quoted in a log."""
 
 
 class Login:
@@ -163,7 +166,7 @@ class Login:
         """Who wants what of whom: the names of the first text, and what the policy says to them."""
         refuse_repeated_keys(pairs)
         keys = dict(pairs)
-        self._names = (keys.get("InitiatorName", ""), keys.get("TargetName", ""))
+        self._names = (keys.get("InitiatorName", "")[:MAX_NAME_BYTES], keys.get("TargetName", "")[:MAX_NAME_BYTES])
         initiator_name = _initiator_name(keys)
         if _session_type(keys) is SessionType.DISCOVERY:
             if request.tsih:
@@ -407,7 +410,7 @@ def _initiator_name(keys: dict[str, str]) -> IscsiName:
     if "InitiatorName" not in keys:
         raise LoginRefused(LoginStatus.MISSING_PARAMETER, "no InitiatorName in the first request (RFC 7143 §6.3.1)")
     try:
-        return IscsiName(keys["InitiatorName"])
+        return IscsiName(_NAME.parse(keys["InitiatorName"]))
     except ConfigurationError as error:
         raise LoginRefused(LoginStatus.INITIATOR_ERROR, f"InitiatorName: {error}") from error
 
@@ -416,7 +419,7 @@ def _target_name(keys: dict[str, str]) -> IscsiName:
     if "TargetName" not in keys:
         raise LoginRefused(LoginStatus.MISSING_PARAMETER, "no TargetName in the first request (RFC 7143 §13.4)")
     try:
-        return IscsiName(keys["TargetName"])
+        return IscsiName(_NAME.parse(keys["TargetName"]))
     except ConfigurationError as error:
         # What is no iSCSI name is nobody's name either.
         raise LoginRefused(LoginStatus.NOT_FOUND, f"TargetName: {error}") from error

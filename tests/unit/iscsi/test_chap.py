@@ -182,6 +182,13 @@ def test_half_a_response_is_a_missing_parameter(missing: str) -> None:
     assert status_of(lambda: target.verify(keys)) is LoginStatus.MISSING_PARAMETER
 
 
+def test_a_user_name_has_a_length() -> None:
+    """255 bytes, like any text (RFC 7143 §6.1): the log quotes it."""
+    target, challenge = challenged()
+    with pytest.raises(TextViolation, match="255"):
+        target.verify(response(challenge, SECRET, "u" * 256))
+
+
 @pytest.mark.parametrize("value", ["", "00", "0xzz", "0b!", "0x" + "00" * 1025])
 def test_a_response_that_cannot_be_read_is_a_violation(value: str) -> None:
     """It is no binary value, or one that is too long."""
