@@ -323,11 +323,18 @@ def bench_command(
 ) -> int:
     """Measure how fast the LUN of URL answers: IOPS, throughput and latency."""
     if writes and not yes:
-        click.confirm("This overwrites the LUN. Go on?", abort=True, err=True)
+        _confirm_overwriting()
     workload = Workload(
         block_size=block_size, outstanding=outstanding, seconds=seconds, writes=writes, is_random=is_random
     )
     return run(_bench(place, workload, connections, as_json=as_json))
+
+
+def _confirm_overwriting() -> None:
+    """Go on only if somebody says so."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("this overwrites the LUN, and nobody is there to ask: add --yes if that is meant")
+    click.confirm("This overwrites the LUN. Go on?", abort=True, err=True)
 
 
 async def _bench(place: Place, workload: Workload, connections: int, *, as_json: bool) -> int:
