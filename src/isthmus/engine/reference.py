@@ -15,6 +15,7 @@ import structlog
 from isthmus.engine.interface import Handover, NormalSession
 from isthmus.engine.read_path import ARENA_LENGTH
 from isthmus.engine.scsi_bridge import ScsiBridge
+from isthmus.engine.socket_options import prepare
 from isthmus.engine.stream import Stream
 from isthmus.engine.workers import WorkerPool
 from isthmus.iscsi.connection import Connection
@@ -40,8 +41,6 @@ PING_AFTER: Final = 3
 """Ticks of silence after which a NOP-In asks whether the initiator is there (LIO: 15 s)."""
 LOST_AFTER: Final = 9
 """Ticks of silence after which the connection counts as lost (LIO: 30 s after the ping)."""
-SOCKET_BUFFER: Final = 4 << 20
-"""Bytes asked for each socket's buffers: a batch of answers should fit, or it waits for acknowledgements."""
 
 _log = structlog.get_logger()
 
@@ -104,7 +103,7 @@ class ReferenceEngine:
         stream = Stream(self, sock, connection, grants, rest=handover.received, peer=_peer(sock))
         connection.on_output = stream.output_ready
         connection.outbox.append(handover.to_send)
-        _set_buffers(sock)
+        prepare(sock)
         session.connections[login.cid] = connection
         session.advance(SessionInput.CONNECTION_LOGGED_IN)
         self._streams[connection] = stream
@@ -114,12 +113,13 @@ class ReferenceEngine:
 
     # -- and go --------------------------------------------------------------------------------------------------------
 
-    def lose(self, stream: Stream, reason: str) -> None:
-        """The connection is gone without a logout."""
+    def lose(self, stream: Stream, reason: str, *, violation: bool = False) -> None:
+        """The connection is gone without a logout; `violation`: because the peer broke the protocol."""
         if stream.closing:
             return
         connection = stream.connection
-        _log.info("connection lost", reason=reason, **self._names(connection, stream))
+        log = _log.warning if violation else _log.info
+        log("connection lost", reason=reason, **self._names(connection, stream))
         self._close(stream)
         connection.state = next_state(connection.state, ConnectionInput.LOST)
         connection.lost()
@@ -130,8 +130,7 @@ class ReferenceEngine:
     def violated(self, stream: Stream, error: ConnectionViolation) -> None:
         """The peer broke the protocol: what is queued for it goes out, then the connection ends."""
         stream.flush()
-        _log.warning("protocol violation", violation=str(error), **self._names(stream.connection, stream))
-        self.lose(stream, "protocol violation")
+        self.lose(stream, str(error), violation=True)
 
     def finish(self, stream: Stream) -> None:
         """The last response of a logged-out connection is sent."""
@@ -293,9 +292,3 @@ def _peer(sock: socket.socket) -> str:
     except OSError:
         return "gone"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _set_buffers(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-        sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
