@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -15,7 +16,7 @@ from isthmus.engine.reference import ReferenceEngine
 from isthmus.iscsi.login_policy import Authentication, LoginCompleted
 from isthmus.iscsi.parameters import Offers
 from isthmus.iscsi.text import TextExchange
-from isthmus.scsi.command_table import DISK_COMMANDS
+from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.nexus import LunMapping
 from isthmus.scsi.task import Task
@@ -35,6 +36,7 @@ STOP_TIMEOUT: Final = 8.0
 """Seconds that initiators and tasks get to finish when the server stops; the whole stop stays below 10."""
 LOGOUT_TIMEOUT: Final = 3
 """Seconds within which initiators are asked to log out."""
+_MACHINE_ID: Final = Path("/etc/machine-id")
 _TAG: Final = 1
 """The one portal group of a target served from the command line."""
 
@@ -121,9 +123,9 @@ class Server:
         for lun, backstore in enumerate(self._backstores):
             unit = LogicalUnit(
                 backstore,
-                table=DISK_COMMANDS,
                 block_length=options.block_length,
                 read_only=options.read_only,
+                identity=UnitIdentity.derived(f"{machine_identity()} {options.target_name} {backstore.identity}"),
             )
             node.mappings[lun] = LunMapping(unit)
         directory.add(node)
@@ -149,6 +151,17 @@ class Server:
             for lun in range(len(self._backstores)):
                 sys.stdout.write(f"ready: {portal.url(self._options.target_name, lun)}\n")
         sys.stdout.flush()
+
+
+def machine_identity() -> str:
+    """What tells this machine from others of the same host name, where it has been given something (machine-id(5)).
+
+    Two disks that look alike would be joined as paths to one by dm-multipath, and then ruined.
+    """
+    try:
+        return _MACHINE_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 def _authentication(options: ServeOptions) -> Authentication:
