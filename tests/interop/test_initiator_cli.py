@@ -89,7 +89,16 @@ def test_a_range_beyond_the_unit(server: Server, tmp_path: Path) -> None:
     sink = tmp_path / "sink"
     assert "ends at byte" in isthmus("read", server.urls[1], sink, "--offset", "1M", "--length", "1", status=2)[1]
     assert not sink.exists()
-    assert "after the end" in isthmus("write", server.urls[1], data=bytes(MIB + 1), status=2)[1]
+    source = tmp_path / "source"
+    source.write_bytes(bytes(MIB + 1))
+    assert "ends at byte" in isthmus("write", server.urls[1], source, status=2)[1]
+    assert "has 1048577 bytes" in isthmus("write", server.urls[1], source, "--length", "2M", status=2)[1]
+
+
+def test_a_pipe_that_goes_on_too_long(server: Server) -> None:
+    """Only its end tells: what fits is written, and the exit status says that the rest is not."""
+    assert "after the end" in isthmus("write", server.urls[1], data=b"x" * (MIB + 1), status=1)[1]
+    assert isthmus("read", server.urls[1])[0] == b"x" * MIB
 
 
 def test_bench(server: Server) -> None:

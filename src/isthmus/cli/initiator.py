@@ -280,10 +280,12 @@ def write_command(*, place: Place, file: Path, offset: int, length: int | None, 
 
 async def _write(place: Place, file: Path, offset: int, length: int | None, outstanding: int, *, sync: bool) -> int:
     with _open_file(file, "rb") as source:
-        size = _regular_size(file) if length is None else length
+        size = _regular_size(file)
+        if length is not None and size is not None and size < length:
+            raise ConfigurationError(f"{file} has {size} bytes, not {length}", "give a smaller --length, or none")
         async with _open_unit(place) as unit:
             target = await ByteRange.of(unit)
-            target.check(offset, size or 0)
+            target.check(offset, length or size or 0)
 
             async def read_some(wanted: int) -> bytes:
                 return await asyncio.to_thread(source.read, wanted)

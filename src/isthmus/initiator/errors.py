@@ -9,6 +9,7 @@ __all__ = [
     "ConnectionLost",
     "InitiatorError",
     "InvalidUrl",
+    "LengthMismatch",
     "LoginFailed",
     "RequestRejected",
     "ScsiError",
@@ -32,6 +33,10 @@ class Unreachable(InitiatorError):
 
 class ConnectionLost(InitiatorError):
     """The connection ended while something was still to come over it."""
+
+
+class LengthMismatch(InitiatorError):
+    """A source held more or less than what was to be written; what fitted has been."""
 
 
 class LoginFailed(InitiatorError):

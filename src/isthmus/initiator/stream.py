@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, Self, TypeVar
 
 from isthmus.errors import ConfigurationError
-from isthmus.initiator.errors import ScsiError
+from isthmus.initiator.errors import LengthMismatch, ScsiError
 from isthmus.initiator.inquiry import BlockLimits, decode_vpd_page
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.parameter_data import Capacity
@@ -147,31 +147,25 @@ async def write_range(
 ) -> int:
     """Write what `read_some` gives, `length` bytes or all of it, and give the number of bytes written.
 
-    On an error what was in flight may or may not be written. Raises `ConfigurationError` when the source holds less
-    than `length`, or more than the unit.
+    On an error what was in flight may or may not be written. Raises `ConfigurationError` for a range that the unit does not
+    have, and `LengthMismatch`, when all else is written, for a source of less than `length`, or of more than the unit.
     """
     target.check(offset, length or 0)
-    start = offset
+    end = target.capacity.size if length is None else offset + length
+    position = offset
     async with InFlight[None](outstanding) as writes:
-        while length is None or offset < start + length:
-            room = target.chunk_end(offset) - offset
-            wanted = room if length is None else min(room, start + length - offset)
-            data = await _read_exactly(read_some, wanted) if wanted else await read_some(1)
-            if data and not wanted:
-                raise ConfigurationError(
-                    f"the data goes on after the end of the unit at byte {offset}", "use a larger unit"
-                )
-            if not data:
-                break
+        while data := await _read_exactly(read_some, min(target.chunk_end(position), end) - position):
             if writes.is_full:
                 await writes.take()
-            writes.begin(target.write(offset, data))
-            offset += len(data)
+            writes.begin(target.write(position, data))
+            position += len(data)
         while len(writes):
             await writes.take()
-    if length is not None and offset < start + length:
-        raise ConfigurationError(f"the data ended after {offset - start} bytes of {length}", "give a smaller --length")
-    return offset - start
+    if length is not None and position < end:
+        raise LengthMismatch(f"the data ended after {position - offset} bytes of {length}")
+    if length is None and position == end and await read_some(1):
+        raise LengthMismatch(f"the data goes on after the end of the unit at byte {end}")
+    return position - offset
 
 
 async def _read_exactly(read_some: ReadSome, length: int) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from isthmus.errors import ConfigurationError
-from isthmus.initiator.errors import ScsiError
+from isthmus.initiator.errors import LengthMismatch, ScsiError
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.session import Session
 from isthmus.initiator.stream import ByteRange, InFlight, read_range, write_range
@@ -67,17 +67,18 @@ async def test_length_ends_the_copy() -> None:
 async def test_a_source_that_is_too_short() -> None:
     """A promise of `length` bytes must be kept."""
     async with disk_session() as (session, _):
-        with pytest.raises(ConfigurationError, match="ended after 10 bytes of 20"):
+        with pytest.raises(LengthMismatch, match="ended after 10 bytes of 20"):
             await write_range(await range_of(session), source_of(b"x" * 10), offset=0, length=20)
 
 
 async def test_a_source_that_is_too_long() -> None:
-    """More than the unit takes is an error; exactly as much is none."""
-    async with disk_session() as (session, _):
+    """More than the unit takes is an error, once all that fits is written; exactly as much is none."""
+    async with disk_session() as (session, disk):
         target = await range_of(session)
         assert await write_range(target, source_of(bytes(100)), offset=SIZE - 100) == 100
-        with pytest.raises(ConfigurationError, match="end of the unit"):
-            await write_range(target, source_of(bytes(101)), offset=SIZE - 100)
+        with pytest.raises(LengthMismatch, match="end of the unit"):
+            await write_range(target, source_of(b"x" * 5001), offset=SIZE - 5000)
+        assert disk.data[-5001:] == b"\0" + b"x" * 5000
 
 
 async def test_a_range_beyond_the_unit() -> None:
