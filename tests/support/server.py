@@ -1,6 +1,7 @@
 """Start `isthmus serve` as a user does, in a process of its own, and stop it within a bound."""
 
 import contextlib
+import os
 import queue
 import re
 import signal
@@ -160,13 +161,14 @@ def _await_ready(server: Server, lines: "queue.Queue[str | None]", expected: int
 def running_server(arguments: Sequence[str | Path], directory: Path, *, ready_lines: int = 1) -> Iterator[Server]:
     """Serve with these arguments of `isthmus serve` until the block ends; ends with SIGTERM and checks exit status 0.
 
-    `directory` gets the server's log. `ready_lines` is how many logical units to wait for.
+    `directory` gets the server's log and its state. `ready_lines` is how many logical units to wait for.
     """
     log = directory / f"server-{time.monotonic_ns()}.log"
     command = [sys.executable, "-m", "isthmus", "serve", *map(str, arguments)]
+    environment = {"ISTHMUS_STATE": str(directory / "state"), **os.environ}
     with (
         log.open("w", encoding="utf-8") as log_file,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log_file, text=True) as process,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log_file, text=True, env=environment) as process,
     ):
         assert process.stdout is not None
         server = Server(process=process, log=log)

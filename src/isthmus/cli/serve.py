@@ -62,6 +62,7 @@ def default_portal() -> Portal:
     help=f"The target's iSCSI name.  [default: {NAMING_AUTHORITY}:HOSTNAME]",
 )
 @click.option("--read-only", is_flag=True, help="Let nobody write.")
+@click.option("--removable", is_flag=True, help="Let initiators eject the medium and load it again.")
 @click.option("--write-through", is_flag=True, help="Make each write durable before it is acknowledged (no cache).")
 @click.option(
     "--block-size",
@@ -84,6 +85,15 @@ def default_portal() -> Portal:
     help="For one session.",
 )
 @click.option(
+    "--state",
+    "state_directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    envvar="ISTHMUS_STATE",
+    show_envvar=True,
+    help="Keep here what must outlive a restart.  [default: /var/lib/isthmus, or the user's own]",
+)
+@click.option(
     "--log-level",
     type=click.Choice([level.value for level in LogLevel]),
     default=LogLevel.INFO.value,
@@ -97,6 +107,7 @@ def serve(
     portals: tuple[Portal, ...],
     target_name: IscsiName | None,
     read_only: bool,
+    removable: bool,
     write_through: bool,
     block_size: str,
     chap_user: str | None,
@@ -106,6 +117,7 @@ def serve(
     header_digest: tuple[DigestMethod, ...],
     data_digest: tuple[DigestMethod, ...],
     max_connections: int,
+    state_directory: Path | None,
     log_level: str,
 ) -> int:
     """Export each PATH, a file or a block device, as LUN 0, 1, … of one iSCSI target.
@@ -118,6 +130,7 @@ def serve(
         target_name=target_name or default_target_name(),
         portals=portals or (default_portal(),),
         read_only=read_only,
+        removable=removable,
         write_back=not write_through,
         block_length=int(block_size),
         chap=credential("chap", chap_user, chap_secret_file),
@@ -126,6 +139,7 @@ def serve(
         data_digests=data_digest,
         max_connections=max_connections,
         log_level=LogLevel(log_level),
+        state_directory=state_directory,
     )
     return start(options)
 

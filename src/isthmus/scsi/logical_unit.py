@@ -17,6 +17,7 @@ from isthmus.scsi.range_lock import RangeLock
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.mode_pages import ModePages
 from isthmus.scsi.spc.reservations import Reservations
+from isthmus.scsi.state_store import MemoryStateStore, UnitStateStore
 from isthmus.scsi.task import TASK_ABORTED, Response, Task
 from isthmus.scsi.task_set import TaskSet
 from isthmus.scsi.unit_attention import UnitAttentions
@@ -39,10 +40,16 @@ class LogicalUnit:
         block_length: int = 512,
         physical_block_length: int | None = None,
         read_only: bool = False,
+        removable: bool = False,
         identity: UnitIdentity | None = None,
         limits: Limits | None = None,
+        state: UnitStateStore | None = None,
     ) -> None:
-        """Lengths are bytes. Raises `ConfigurationError` for a block length that no initiator can use."""
+        """Lengths are bytes. Raises `ConfigurationError` for a block length that no initiator can use.
+
+        `removable`: the medium can be ejected and loaded (RMB). `state` keeps what must outlive a restart; without one
+        it is kept in memory.
+        """
         if block_length not in BLOCK_LENGTHS:
             raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
         self.backstore = backstore
@@ -57,6 +64,10 @@ class LogicalUnit:
         self.read_only = read_only or backstore.read_only
         self.identity = identity or UnitIdentity.derived(backstore.identity)
         self.limits = limits or Limits.for_backstore(backstore, block_length)
+        self.state = state or MemoryStateStore()
+        self.removable = removable
+        self.medium_present = True
+        """Cleared when the medium of a removable unit is ejected (SBC-4 §5.31)."""
         self.started = True
         """Cleared by START STOP UNIT; the unit is then not ready (SBC-4 §5.31)."""
         self.prevent_removal: set[Nexus] = set()

@@ -26,6 +26,7 @@ from isthmus.server.login_phase import LoginPhase
 from isthmus.server.login_policy import Directory, PortalPolicy
 from isthmus.server.options import Portal, ServeOptions
 from isthmus.server.send_targets import text_exchange
+from isthmus.server.state_directory import StateDirectory, default_state_directory
 from isthmus.server.units import close_units, open_units, withdraw_units
 from isthmus.target import portal_group
 from isthmus.target.target_node import TargetNode
@@ -47,14 +48,31 @@ def run(options: ServeOptions) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit status. Raises `ConfigurationError` if it cannot start."""
     backstores = open_units(options)
     try:
+        units = make_units(options, backstores)
         sockets = _bind_all(options.portals)
     except BaseException:
         withdraw_units(backstores)
         raise
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Server(options, backstores, sockets).serve())
+        runner.run(Server(options, units, sockets).serve())
     close_units(backstores)
     return 0
+
+
+def make_units(options: ServeOptions, backstores: Sequence[Backstore]) -> list[LogicalUnit]:
+    """A logical unit over each backstore, as it was left; raises `ConfigurationError` if its state cannot be read."""
+    store = StateDirectory(options.state_directory or default_state_directory())
+    return [
+        LogicalUnit(
+            backstore,
+            block_length=options.block_length,
+            read_only=options.read_only,
+            removable=options.removable,
+            identity=UnitIdentity.derived(f"{machine_identity()} {options.target_name} {backstore.identity}"),
+            state=store,
+        )
+        for backstore in backstores
+    ]
 
 
 def _bind_all(portals: Sequence[Portal]) -> list[socket.socket]:
@@ -72,11 +90,11 @@ class Server:
     """One target with its units, on its portals."""
 
     def __init__(
-        self, options: ServeOptions, backstores: Sequence[Backstore], sockets: Sequence[socket.socket]
+        self, options: ServeOptions, units: Sequence[LogicalUnit], sockets: Sequence[socket.socket]
     ) -> None:
-        """`backstores` are the units in order; `sockets` are bound to the portals in order."""
+        """`units` are LUN 0, 1, … in order; `sockets` are bound to the portals in order."""
         self._options = options
-        self._backstores = backstores
+        self._units = units
         self._portals = [Portal(*sock.getsockname()[:2]) for sock in sockets]
         self._sockets = sockets
 
@@ -120,14 +138,7 @@ class Server:
             relative_target_port_id=1,
             portals=[portal_group.Portal(portal.address, portal.port) for portal in self._portals],
         )
-        for lun, backstore in enumerate(self._backstores):
-            unit = LogicalUnit(
-                backstore,
-                block_length=options.block_length,
-                read_only=options.read_only,
-                identity=UnitIdentity.derived(f"{machine_identity()} {options.target_name} {backstore.identity}"),
-            )
-            node.mappings[lun] = LunMapping(unit)
+        node.mappings.update((lun, LunMapping(unit)) for lun, unit in enumerate(self._units))
         directory.add(node)
         return directory
 
@@ -148,7 +159,7 @@ class Server:
 
     def _announce(self) -> None:
         for portal in self._portals:
-            for lun in range(len(self._backstores)):
+            for lun in range(len(self._units)):
                 sys.stdout.write(f"ready: {portal.url(self._options.target_name, lun)}\n")
         sys.stdout.flush()
 

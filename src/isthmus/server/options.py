@@ -158,6 +158,8 @@ class ServeOptions:
     target_name: IscsiName
     portals: tuple[Portal, ...]
     read_only: bool = False
+    removable: bool = False
+    """Each unit has a medium that an initiator can eject and load again."""
     write_back: bool = True
     """On: writes are acknowledged from the page cache (WCE=1); off: each is durable before its GOOD status."""
     block_length: int = 512
@@ -172,6 +174,8 @@ class ServeOptions:
     max_connections: int = MAX_CONNECTIONS
     """For one session."""
     log_level: LogLevel = LogLevel.INFO
+    state_directory: Path | None = None
+    """Where the units keep what must outlive a restart; None for the usual place."""
 
     def __post_init__(self) -> None:
         if not self.units:

@@ -186,3 +186,17 @@ def test_the_default_portal_is_everywhere(monkeypatch: pytest.MonkeyPatch, dual_
     """Both address families where the system has both, else IPv4."""
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: dual_stack)
     assert default_portal() == portal
+
+
+def test_removable(served: list[ServeOptions]) -> None:
+    """The media can be ejected if the operator says so."""
+    assert run(["serve", "--removable", "disk.img"]) == 0
+    assert served[0].removable
+
+
+def test_state_directory(served: list[ServeOptions], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where state is kept comes from the option, else from the environment."""
+    monkeypatch.setenv("ISTHMUS_STATE", "/srv/state")
+    assert run(["serve", "disk.img"]) == 0
+    assert run(["serve", "--state", "here", "disk.img"]) == 0
+    assert [options.state_directory for options in served] == [Path("/srv/state"), Path("here")]
