@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PORT = sys.argv[1] if len(sys.argv) > 1 else "13260"
 NAME = "iqn.2026-01.org.example:web"
 URL = f"iscsi://127.0.0.1:{PORT}/{NAME}/0"
-SERVE = f"isthmus serve web.img --size 10G --portal 127.0.0.1:{PORT} --iqn {NAME}"
+SERVE = f"isthmus serve web.img --size 10G --portal 127.0.0.1:{PORT} --iqn {NAME} 2>log"
 COMMANDS = (
     f"iscsi-ls -s iscsi://127.0.0.1:{PORT}",
     f"qemu-img convert -n -O raw debian.qcow2 {URL}",
     f"qemu-img compare debian.qcow2 {URL}",
     "du -h --apparent-size web.img; du -h web.img",
-    f"isthmus initiator inquiry --page b2 {URL}",
+    f"isthmus initiator ls iscsi://127.0.0.1:{PORT}",
 )
 FONT, LINE, LEFT, TOP = 13, 18, 16, 34
 """Pixels."""
@@ -31,7 +31,7 @@ FONT, LINE, LEFT, TOP = 13, 18, 16, 34
 
 def make_image(directory: Path) -> None:
     """Something to copy: a small disk image with data here and there."""
-    run("qemu-img create -q -f qcow2 debian.qcow2 1G", directory)
+    run("qemu-img create -q -f qcow2 debian.qcow2 10G", directory)
     for offset in (0, 300, 900):
         run(f"qemu-io -c 'write -q -P 0x5a {offset}M 8M' debian.qcow2", directory)
 
@@ -48,14 +48,17 @@ def run(command: str, directory: Path) -> list[str]:
         text=True,
         check=True,
     )
-    return result.stdout.rstrip("\n").splitlines()
+    return result.stdout.rstrip("\n").expandtabs().splitlines()
 
 
 def record(directory: Path) -> list[str]:
     """The whole of it: the server in the background, the commands, and the orderly stop."""
     shown = [f"$ {SERVE} &"]
-    command = [str(Path(sys.executable).parent / "isthmus"), *SERVE.split()[1:]]
-    with subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, text=True) as server:
+    command = [str(Path(sys.executable).parent / "isthmus"), *SERVE.split()[1:-1]]
+    with (
+        (directory / "log").open("w") as log,
+        subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=log, text=True) as server,
+    ):
         try:
             assert server.stdout is not None
             shown.append(server.stdout.readline().rstrip("\n"))

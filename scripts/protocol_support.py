@@ -9,7 +9,7 @@ The tables come from what the program itself runs by, so the page cannot say wha
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -80,13 +80,13 @@ def keys() -> Iterator[str]:
         yield f"| {name} | {key.use.value} | {key.scope.value} | {result} | {default} | §{key.section} |"
 
 
-def states(table: Mapping[tuple[Enum, Enum], object]) -> Callable[[], Iterator[str]]:
+def states(table: Iterable[tuple[tuple[Enum, Enum], object]]) -> Callable[[], Iterator[str]]:
     """A state machine, as the rows of its table."""
 
     def rows() -> Iterator[str]:
         yield "| In | when | then |"
         yield "|---|---|---|"
-        for (state, happened), after in table.items():
+        for (state, happened), after in table:
             target = after.name if isinstance(after, Enum) else str(after)
             yield f"| {state.name} | {happened.value} | {target} |"
 
@@ -96,9 +96,9 @@ def states(table: Mapping[tuple[Enum, Enum], object]) -> Callable[[], Iterator[s
 TABLES: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "commands": commands,
     "text-keys": keys,
-    "connection-states": states(connection_state.TRANSITIONS),
-    "session-states": states(session_state.TRANSITIONS),
-    "transfer-states": states(transfer.TRANSITIONS),
+    "connection-states": states(connection_state.TRANSITIONS.items()),
+    "session-states": states(session_state.TRANSITIONS.items()),
+    "transfer-states": states(transfer.TRANSITIONS.items()),
 }
 
 
