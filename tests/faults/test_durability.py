@@ -31,8 +31,6 @@ WRITERS = 4
 BLOCKS_EACH = 512
 LENGTHS = (1, 8, 16, 300)
 """Blocks in one write: within a page, a page, several, and more than goes without R2T."""
-UNMAPS = 0.1
-"""The part of the writes that is UNMAP instead: what was discarded must not come back either."""
 MOST_ANSWERS = 150
 """The server is killed after at most so many commands."""
 FILE_SYSTEM = 32 << 20
@@ -46,11 +44,19 @@ class Mix:
     """The part of the commands that are SYNCHRONIZE CACHE."""
     fua: float = 0.0
     """The part of the writes that have FUA."""
+    unmap: float = 0.1
+    """The part of the writes that are UNMAP instead: what was discarded must not come back either."""
     write_through: bool = False
     """The server has no write cache, so every GOOD status is a promise."""
 
 
-MIXES = (Mix(synchronize=0.05), Mix(fua=0.3), Mix(write_through=True), Mix(synchronize=0.05, fua=0.3))
+MIXES = (
+    Mix(synchronize=0.05),
+    Mix(fua=0.3),
+    Mix(synchronize=0.05, fua=0.3),
+    Mix(write_through=True),
+    Mix(write_through=True, unmap=1.0),
+)
 
 
 @dataclass(slots=True)
@@ -82,7 +88,7 @@ class Work:
             lbas = mine[first : first + num_blocks]
             if self.choose.random() < self.mix.synchronize:
                 await self._synchronize()
-            elif self.choose.random() < UNMAPS:
+            elif self.choose.random() < self.mix.unmap:
                 await self._unmap(lbas)
             else:
                 await self._write_once(lbas)
