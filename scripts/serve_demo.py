@@ -4,21 +4,26 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 DISK = Path(os.environ.get("DISK", "demo.img"))
 SIZE = os.environ.get("SIZE", "1G")
 PORTAL = os.environ.get("PORTAL", "127.0.0.1:3260")
+ONE_WISH = 1.0
+"""Seconds."""
 NAME = "iqn.2026-01.org.isthmus:demo"
 
 NEXT = """\
-The disk is on the network. In another terminal (Debian packages in brackets):
+The disk is on the network. In another terminal (after each #, the Debian package):
 
-  iscsi-ls -s iscsi://{portal}                                        [libiscsi-bin]
-  qemu-img info {url}    [qemu-utils qemu-block-extra]
-  iscsiadm -m discovery -t sendtargets -p {portal}                    [open-iscsi, as root]
-  iscsiadm -m node -T {name} -p {portal} --login
   .venv/bin/isthmus initiator inquiry {url}
+
+  iscsi-ls -s iscsi://{portal}                      # libiscsi-bin
+  qemu-img info {url}                               # qemu-utils, qemu-block-extra
+
+  iscsiadm -m discovery -t sendtargets -p {portal}  # open-iscsi, as root
+  iscsiadm -m node -T {name} -p {portal} --login
 
 Ctrl-C stops it. The disk stays in {disk}."""
 
@@ -30,12 +35,32 @@ def command() -> list[str]:
     return [str(isthmus), "serve", str(DISK), *size, "--portal", PORTAL, "--iqn", NAME]
 
 
+class Forwarder:
+    """Hands signals on to the server, which takes a second one as "at once".
+
+    One wish to stop can arrive twice here, from the terminal and from make, so what follows within a second is the
+    same wish.
+    """
+
+    def __init__(self, server: "subprocess.Popen[str]") -> None:
+        """Forward to `server` from now on."""
+        self._server = server
+        self._last = -ONE_WISH
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._forward)
+
+    def _forward(self, number: int, _frame: object) -> None:
+        now = time.monotonic()
+        if now - self._last >= ONE_WISH:
+            self._last = now
+            self._server.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+
+
 def main() -> int:
-    """Run the server in a process group of its own, so that each signal reaches it exactly once, through here."""
+    """Run the server in a process group of its own, so that signals reach it only through here."""
     with subprocess.Popen(command(), stdout=subprocess.PIPE, text=True, process_group=0) as server:
         assert server.stdout is not None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda received, _frame: server.send_signal(received))
+        Forwarder(server)
         for line in server.stdout:
             print(line, end="", flush=True)
             if line.startswith("ready: "):
