@@ -391,13 +391,11 @@ def _identity(request: LoginRequest) -> tuple[int, ...]:
 
 
 def _check_transit(request: LoginRequest) -> None:
-    """With the T bit the text is complete, and NSG is a later stage (RFC 7143 §11.12.2, §11.12.3)."""
+    """With the T bit the text is complete, and NSG is a stage that one can go to (RFC 7143 §11.12.2, §11.12.3)."""
     if request.continue_:
         raise LoginRefused(LoginStatus.INITIATOR_ERROR, "T bit and C bit together (RFC 7143 §11.12.2)")
     if request.next_stage not in {Stage.LOGIN_OPERATIONAL_NEGOTIATION, Stage.FULL_FEATURE_PHASE}:
         raise LoginRefused(LoginStatus.INITIATOR_ERROR, f"NSG is {request.next_stage}")
-    if request.next_stage <= request.current_stage:
-        raise LoginRefused(LoginStatus.INITIATOR_ERROR, "NSG is not later than CSG")
 
 
 def _check_fetches_answer(request: LoginRequest) -> None:

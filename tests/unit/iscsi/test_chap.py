@@ -173,6 +173,14 @@ def test_an_unknown_user_takes_the_path_of_a_wrong_secret(monkeypatch: pytest.Mo
     assert calls == ["user", "hash", "compare", "nobody", "hash", "compare"]
 
 
+def test_nobody_is_let_in_with_the_stand_in_for_a_secret() -> None:
+    """Even who could guess the bytes that stand in for an unknown user's."""
+    target, challenge = challenged()
+    decoy = counting()(16)
+    keys = response(challenge, decoy, "nobody")
+    assert status_of(lambda: target.verify(keys)) is LoginStatus.AUTHENTICATION_FAILURE
+
+
 @pytest.mark.parametrize("missing", ["CHAP_N", "CHAP_R"])
 def test_half_a_response_is_a_missing_parameter(missing: str) -> None:
     """Name and response come together (RFC 7143 §12.1.3)."""

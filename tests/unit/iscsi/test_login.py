@@ -138,6 +138,13 @@ def test_memory_for_a_stranger_is_bounded(length: int) -> None:
     assert isinstance(login.outcome, LoginFailed)
 
 
+def test_names_said_twice_are_refused_before_anybody_is_asked() -> None:
+    """The policy never sees one of two names."""
+    trace = Trace().initiator(*NAMES, NAMES[0])
+    trace.refuses(LoginStatus.INITIATOR_ERROR)
+    assert trace.policy.asked == []
+
+
 def test_a_log_line_has_room_for_a_name_and_no_more() -> None:
     """What strangers send as names is cut to the length of one."""
     long = "A" * 5000

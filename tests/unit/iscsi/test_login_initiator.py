@@ -190,27 +190,35 @@ def test_a_refusal() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "reason"),
     [
-        NopIn(),
-        response(initiator_task_tag=9),
-        response(isid=9),
-        response(stage=0),
-        response(version_active=1),
-        response(to=1),
-        response(to=3, tsih=1),
-        response(to=3, tsih=1, continue_=True),
-        response("MaxBurstLength=2097152"),
-        response("InitiatorAlias=a"),
-        response("TargetAlias=a", "TargetAlias=a"),
-        response(data_segment=b"TargetAlias"),
-        response(status=0x0101, data_segment=b"TargetAddress"),
+        (NopIn(), "not a Login Response"),
+        (response(initiator_task_tag=9), "another login"),
+        (response(isid=9), "another login"),
+        (response(stage=0), "in stage 0"),
+        (response(version_active=1), "version 1"),
+        (response(to=1), "not asked to"),
+        (response(to=3, tsih=1, continue_=True), "not asked to"),
+        (response(to=3, tsih=1), "was not answered"),
+        (response("MaxBurstLength=2097152"), "does not follow"),
+        (response("InitiatorAlias=a"), "not the TARGET's"),
+        (response("TargetAlias=a", "TargetAlias=a"), "twice"),
+        (response(data_segment=b"TargetAlias"), "null byte"),
+        (response(status=0x0101, data_segment=b"TargetAddress"), "null byte"),
     ],
 )
-def test_a_response_that_breaks_the_rules(wrong: Pdu) -> None:
+def test_a_response_that_breaks_the_rules(wrong: Pdu, reason: str) -> None:
     """Another PDU, another login, a stage that was not asked for, answers that cannot be: the login ends here."""
     login, _ = started()
-    assert failure(login, wrong).status is None
+    failed = failure(login, wrong)
+    assert failed.status is None
+    assert reason in failed.reason
+
+
+def test_a_transit_that_was_not_asked_for() -> None:
+    """Whoever must see the target's proof does not ask to go on before it."""
+    login, _ = started(chap=MUTUAL)
+    assert "not asked to" in failure(login, response("AuthMethod=CHAP", stage=0, to=1)).reason
 
 
 def test_a_session_without_a_handle() -> None:

@@ -426,6 +426,13 @@ def test_the_target_brings_up_what_the_defaults_exceed() -> None:
     assert target().needs() == []
 
 
+def test_the_target_brings_up_nothing_irrelevant() -> None:
+    """A first burst has no length where there is no unsolicited data (RFC 7143 §13.14)."""
+    end = target(initial_r2t=True, immediate_data=False, first_burst_length=512)
+    receive(end, ("InitialR2T", "Yes"), ("ImmediateData", "No"))
+    assert end.needs() == []
+
+
 @pytest.mark.parametrize("name", ["HeaderDigest", "DataDigest"])
 def test_a_required_digest_cannot_be_left_out(name: str) -> None:
     """The operator's word counts: a login without it fails."""
