@@ -112,8 +112,6 @@ class TextAssembler:
         self._budget = budget
         self._max_keys = max_keys
         self._collected = bytearray()
-        self.pending = False
-        """More was announced, and has not come yet."""
 
     def add(self, data_segment: Buffer, *, more: bool) -> list[Pair] | None:
         """Take the text of one PDU: the pairs of the whole text, or None while there is `more`; raises `TextViolation`."""
@@ -121,7 +119,6 @@ class TextAssembler:
         if self._budget < 0:
             raise TextViolation("more text than the budget of one negotiation")
         self._collected += data_segment
-        self.pending = more
         if more:
             return None
         text = bytes(self._collected)
