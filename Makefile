@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit check format bench lock dist clean
+.PHONY: help serve test test-unit check lint types imports layout format bench lock dist clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,11 +22,19 @@ test: $(VENV)/.tests ## Install what the tests need and run them all
 test-unit: $(VENV)/.tests ## Run the tests that need no other program
 	$(BIN)/python -m pytest tests/unit tests/playbook $(PYTEST_ARGS)
 
-check: $(VENV)/.checks ## Lint, check types, imports, formatting, and that each module has its test
+check: lint types imports layout ## Lint, check types, imports, and that each module has its test (make -k: all of it)
+
+lint: $(VENV)/.checks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(VENV)/.checks
 	$(BIN)/mypy
+
+imports: $(VENV)/.checks
 	$(BIN)/lint-imports
+
+layout: $(VENV)/.checks
 	$(BIN)/python scripts/check_test_mirror.py
 	$(BIN)/python scripts/check_sizes.py
 
