@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import crc32c
 
 from isthmus.iscsi.opcodes import BHS_LENGTH, RESERVED_TAG, Opcode
-from isthmus.iscsi.response import DATA_IN_HEADER, DATA_IN_WITH_STATUS
+from isthmus.iscsi.response import DATA_IN_WITH_STATUS
 from isthmus.iscsi.sequencing import SEQUENCE_MASK
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ARENA_LENGTH", "serve_reads"]
 
-ARENA_LENGTH: Final = 1 << 20
-"""Bytes of answers gathered for one send."""
+ARENA_LENGTH: Final = (1 << 20) + 64
+"""Bytes of answers gathered for one send: a Data-In PDU of 1 MiB with its header and digests just fits."""
 
 _COMMAND: Final = struct.Struct(">HxxIQIIIIHIBHB")
 """Opcode and flags, lengths, LUN, ITT, expected length, CmdSN, ExpStatSN; of the CDB: bytes 0-1, 2-5, 6, 7-8, 9."""
@@ -36,6 +36,10 @@ _SCSI_READ: Final = (0x01C0, 0x01C1)
 _WITHOUT_DPO: Final = 0xFFEF
 _READ_10_HEAD: Final = 0x2800
 _READ_16_HEAD: Final = 0x8800
+_DATA_IN: Final = struct.Struct(">II8xIIIII12x")
+"""Data-In (RFC 7143 §11.7) where LUN, DataSN, buffer offset and residual are 0: opcode and flags with status, length, ITT,
+TTT, StatSN, ExpCmdSN, MaxCmdSN."""
+_DATA_IN_HEAD: Final = Opcode.DATA_IN << 24 | DATA_IN_WITH_STATUS << 16
 _DIGEST: Final = struct.Struct("<I")
 
 
@@ -60,7 +64,7 @@ def serve_reads(stream: "Stream", position: int, end: int) -> int:
     header_length = BHS_LENGTH + 4 if header_digest else BHS_LENGTH
     stat_sn = connection.stat_sn
     exp_stat_sn = connection.exp_stat_sn
-    unpack, unpack_16, pack = _COMMAND.unpack_from, _READ_16.unpack_from, DATA_IN_HEADER.pack_into
+    unpack, unpack_16, pack = _COMMAND.unpack_from, _READ_16.unpack_from, _DATA_IN.pack_into
     used = 0
     while end - position >= header_length:
         kind, lengths, lun, tag, expected, cmd_sn, ack, head, lba, _, blocks, control = unpack(received, position)
@@ -93,30 +97,14 @@ def serve_reads(stream: "Stream", position: int, end: int) -> int:
             connection.stat_sn = stat_sn
             sent_all = stream.send_arena(used)
             used = 0
-            if not sent_all:
-                break
             start = header_length
+            if not sent_all or start + length + 4 > ARENA_LENGTH:
+                break
         if not grant.backstore.read_if_cached(lba << shift, arena_view[start : start + length]):
             break
         exp_cmd_sn = (exp_cmd_sn + 1) & SEQUENCE_MASK
         max_cmd_sn = (max_cmd_sn + 1) & SEQUENCE_MASK
-        pack(
-            arena,
-            used,
-            Opcode.DATA_IN,
-            DATA_IN_WITH_STATUS,
-            0,
-            length,
-            0,
-            tag,
-            RESERVED_TAG,
-            stat_sn,
-            exp_cmd_sn,
-            max_cmd_sn,
-            0,
-            0,
-            0,
-        )
+        pack(arena, used, _DATA_IN_HEAD, length, tag, RESERVED_TAG, stat_sn, exp_cmd_sn, max_cmd_sn)
         if header_digest:
             _DIGEST.pack_into(arena, used + BHS_LENGTH, crc32c.crc32c(arena_view[used : used + BHS_LENGTH]))
         used = start + length
