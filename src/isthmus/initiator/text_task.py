@@ -12,8 +12,12 @@ from isthmus.iscsi.text_format import Pair, TextAssembler, encode_text, split_te
 
 __all__ = ["MAX_ANSWERS", "TextTask"]
 
-MAX_ANSWERS: Final = 64
+MAX_ANSWERS: Final = 8192
 """PDUs that a target may take for its answer, so that a negotiation ends whatever it does."""
+MAX_ANSWER_BYTES: Final = 16 << 20
+"""Bytes of text in an answer: SendTargets of a target with 100,000 portals takes about 10 MB."""
+MAX_ANSWER_KEYS: Final = 1 << 18
+"""Pairs in an answer: SendTargets takes one for each target and one for each of its portals."""
 
 
 class TextTask(Task[list[Pair]]):
@@ -23,7 +27,7 @@ class TextTask(Task[list[Pair]]):
         """`max_data_segment_length` (bytes) is what the target takes."""
         super().__init__(initiator_task_tag)
         self._unsent = deque(split_text(encode_text(pairs), max_data_segment_length))
-        self._assembler = TextAssembler()
+        self._assembler = TextAssembler(budget=MAX_ANSWER_BYTES, max_keys=MAX_ANSWER_KEYS)
         self._answers = 0
         self._pairs: list[Pair] = []
 

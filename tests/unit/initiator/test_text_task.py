@@ -63,3 +63,17 @@ async def test_a_target_cannot_go_on_for_ever() -> None:
         task.receive(TextResponse(final=False, target_transfer_tag=1))
     with pytest.raises(ConnectionViolation, match="more than"):
         task.receive(TextResponse(final=False, target_transfer_tag=1))
+
+
+async def test_a_directory_of_a_thousand_targets_fits() -> None:
+    """What a login's budget would refuse is an ordinary answer to SendTargets."""
+    task = TextTask(4, [("SendTargets", "All")], max_data_segment_length=8192)
+    task.request()
+    text = b"".join(
+        b"TargetName=iqn.2026-01.org.example:%d\0TargetAddress=192.0.2.1:3260,1\0" % number for number in range(1000)
+    )
+    while len(text) > 8192:
+        piece, text = text[:8192], text[8192:]
+        task.receive(TextResponse(final=False, continue_=True, target_transfer_tag=66, data_segment=piece))
+    task.receive(TextResponse(data_segment=text))
+    assert len(await task) == 2000
