@@ -78,6 +78,7 @@ class ReferenceEngine:
             exp_cmd_sn=login.exp_cmd_sn,
             sink=sink,
             budget=self.budget,
+            chap_user=login.chap_user,
         )
         self._sessions[session] = _SessionEntry(target, on_end)
         if target:

@@ -58,12 +58,12 @@ class Session:
     __slots__ = (
         "_next_target_transfer_tag",
         "budget",
+        "chap_user",
         "connections",
         "early",
         "initiator_alias",
         "initiator_name",
         "isid",
-        "nexus",
         "parameters",
         "sink",
         "state",
@@ -85,13 +85,15 @@ class Session:
         sink: CommandSink,
         budget: DataOutBudget,
         window_depth: int = DEFAULT_WINDOW_DEPTH,
+        chap_user: str | None = None,
     ) -> None:
-        """`exp_cmd_sn` is the first CmdSN of full feature phase; `nexus` is for the owner of the session to set."""
+        """`exp_cmd_sn` is the first CmdSN of full feature phase; `chap_user` is whom CHAP authenticated, if anybody."""
         self.initiator_name = initiator_name
         self.initiator_alias = initiator_alias
         self.isid = isid
         self.tsih = tsih
         self.parameters = parameters
+        self.chap_user = chap_user
         self.sink = sink
         self.budget = budget
         self.window = CommandWindow(exp_cmd_sn, window_depth)
@@ -101,7 +103,6 @@ class Session:
         """What to do when the turn of a CmdSN comes that arrived before others."""
         self.waiting_functions = 0
         """Task management functions that wait for commands before them."""
-        self.nexus: object = None
         self.state = next_state(SessionState.FREE, SessionInput.LEADING_LOGIN)
         self._next_target_transfer_tag = 0
 

@@ -91,6 +91,8 @@ class PortalPolicy:
         if login.leading:
             return self._admit_leading(login, node)
         session = self._session_to_join(node, login.tsih, login.isid, login.initiator_name, login.cid)
+        if login.chap_user != session.chap_user:
+            raise LoginRefused(LoginStatus.CANNOT_INCLUDE_IN_SESSION, "the session is another user's")
         if login.cid in session.connections:
             self._engine.drop_connection(session, login.cid, "reinstated")
         if session.state is SessionState.FAILED:
@@ -100,6 +102,11 @@ class PortalPolicy:
     def _admit_leading(self, login: LoginCompleted, node: TargetNode) -> Admission:
         existing = node.sessions.by_identifier(login.initiator_name, login.isid, self._tag)
         if existing is not None:
+            if login.chap_user != existing.chap_user:
+                # An initiator name is no secret: without this, knowing it would be enough to end another's session.
+                raise LoginRefused(
+                    LoginStatus.AUTHORIZATION_FAILURE, "another user has a session of this name and ISID"
+                )
             self._engine.end_session(existing, "reinstated")
         group = node.portal_groups[self._tag]
         target = NormalSession(
