@@ -14,6 +14,7 @@ from isthmus.scsi.block_executor import BlockExecutor
 from isthmus.scsi.cdb_check import check_cdb
 from isthmus.scsi.execution import Execution
 from isthmus.scsi.opcodes import CommandDescriptor
+from isthmus.scsi.readiness import PowerCondition, leaves_low_power, unreadiness
 from isthmus.scsi.sense import CheckCondition, Sense, SenseData
 from isthmus.scsi.spc.reservations import ReservationConflict
 from isthmus.scsi.status import Status
@@ -87,8 +88,13 @@ def obstacle(unit: "LogicalUnit", task: Task) -> Response | None:
         return attention
     if unit.reservations.conflicts(task.nexus, row, command):
         return RESERVATION_CONFLICT
-    sense = _pending_attention(unit, task, row) or _unreadiness(unit, task, row)
-    return None if sense is None else check_condition(unit, SenseData(sense=sense))
+    sense_data = _untold(unit, task, row) or unreadiness(unit, row) or _write_protection(unit, task, row)
+    if sense_data is not None:
+        return check_condition(unit, sense_data)
+    if unit.power_condition is not PowerCondition.ACTIVE and leaves_low_power(row):
+        unit.power_condition = PowerCondition.ACTIVE
+        unit.refresh_grants()
+    return None
 
 
 def _check_attribute(task: Task) -> None:
@@ -106,13 +112,15 @@ def _reset_attention(unit: "LogicalUnit", task: Task) -> Response | None:
     return check_condition(unit, SenseData(sense=pending))
 
 
-def _pending_attention(unit: "LogicalUnit", task: Task, row: CommandDescriptor) -> Sense | None:
-    return None if row.passes_unit_attention else unit.unit_attentions.take(task.nexus)
+def _untold(unit: "LogicalUnit", task: Task, row: CommandDescriptor) -> SenseData | None:
+    """What the nexus must hear first: a unit attention, then an error of an earlier command."""
+    if row.passes_unit_attention:
+        return None
+    attention = unit.unit_attentions.take(task.nexus)
+    return unit.deferred_errors.take(task.nexus) if attention is None else SenseData(sense=attention)
 
 
-def _unreadiness(unit: "LogicalUnit", task: Task, row: CommandDescriptor) -> Sense | None:
-    if row.needs_medium and not unit.started:
-        return Sense.LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED
+def _write_protection(unit: "LogicalUnit", task: Task, row: CommandDescriptor) -> SenseData | None:
     if row.writes_medium and unit.write_protected(task.nexus, task.lun):
-        return Sense.WRITE_PROTECTED
+        return SenseData(sense=Sense.WRITE_PROTECTED)
     return None

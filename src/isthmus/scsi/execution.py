@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from isthmus.backstores.operations import BlockOperation
 from isthmus.errors import BackstoreError, LocalProtocolError
+from isthmus.scsi.background import Background, BackgroundRun
 from isthmus.scsi.block_executor import BlockExecutor
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.range_lock import Hold
@@ -108,6 +109,8 @@ class Execution:
 
     def _over_at_once(self, operation: BlockOperation) -> bool:
         """Ask for `operation`; says whether it is over already, and the task goes on."""
+        if isinstance(operation, Background):
+            return self._to_background(operation)
         self._operation = operation
         self._over = False
         self._hold = Hold.of(operation, self._start)
@@ -139,6 +142,28 @@ class Execution:
             self._leave()
         elif not self._requesting:
             self._drive(self._step())
+
+    def _to_background(self, work: Background) -> bool:
+        """Start `work`; says whether the task goes on at once. While the task waits for it, nothing of its own is under way."""
+        self._over = not work.awaited
+        self._result, self._error = None, None
+        self._requesting = True
+        BackgroundRun(
+            self._unit, self._executor, work.steps, self._background_over if work.awaited else self._unawaited_over
+        ).start()
+        self._requesting = False
+        return self._over and not self._gone
+
+    def _background_over(self, result: Any, error: Exception | None) -> None:
+        self._over = True
+        self._result, self._error = result, error
+        if not self._requesting and not self._gone:
+            self._drive(self._step())
+
+    def _unawaited_over(self, _result: Any, error: Exception | None) -> None:
+        if error is not None:
+            # Steps that nobody awaits tell of what the storage does themselves: this is a bug, to be reported as one.
+            self._failure(self._task, self._unit, LocalProtocolError(f"unawaited work ended with {error!r}"))
 
     def _aborted(self) -> None:
         if self._hold is not None and self._unit.range_lock.is_holding(self._hold):

@@ -9,11 +9,14 @@ from collections.abc import Callable, Collection
 
 from isthmus.backstores.base import Backstore
 from isthmus.errors import ConfigurationError
+from isthmus.scsi.background import BackgroundRun
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
+from isthmus.scsi.deferred_errors import DeferredErrors
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
 from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.range_lock import RangeLock
+from isthmus.scsi.readiness import MediumWork, PowerCondition
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.mode_pages import ModePages
 from isthmus.scsi.spc.reservations import Reservations
@@ -68,14 +71,22 @@ class LogicalUnit:
         self.removable = removable
         self.medium_present = True
         """Cleared when the medium of a removable unit is ejected (SBC-4 §5.31)."""
+        self.medium_work: MediumWork | None = None
+        """The format or sanitize operation that is going on."""
+        self.medium_failure: Sense | None = None
+        """What such an operation that failed has left behind."""
+        self.power_condition = PowerCondition.ACTIVE
         self.started = True
         """Cleared by START STOP UNIT; the unit is then not ready (SBC-4 §5.31)."""
         self.prevent_removal: set[Nexus] = set()
         """The nexuses that have asked to keep the medium where it is (SBC-4 §5.15)."""
         self.unit_attentions = UnitAttentions(self.refresh_grants)
+        self.deferred_errors = DeferredErrors(self.refresh_grants)
         self.grants = UnitGrants(self.refresh_grants)
         self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle)
         self.range_lock = RangeLock(self.refresh_grants, self.grants.when_idle)
+        self.background: set[BackgroundRun] = set()
+        """What goes on whatever becomes of the tasks that asked for it."""
         self._unfinished_aborts: Counter[Task] = Counter()
         self._held_responses: dict[Task, Callable[[], None]] = {}
 
@@ -83,6 +94,12 @@ class LogicalUnit:
     def num_blocks(self) -> int:
         """The capacity in logical blocks; a last partial block does not count."""
         return self.backstore.size // self.block_length
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing but the nexus and the command can stand in the way of an access to the medium."""
+        works = self.medium_work is None and self.medium_failure is None
+        return self.started and self.medium_present and works and self.power_condition is PowerCondition.ACTIVE
 
     @property
     def nexuses(self) -> frozenset[Nexus]:
@@ -111,6 +128,7 @@ class LogicalUnit:
         """Drop what `nexus` has asked for and what does not outlive it."""
         self.prevent_removal.discard(nexus)
         self.reservations.nexus_lost(nexus)
+        self.deferred_errors.forget(nexus)
         self.refresh_grants()
 
     def write_protected(self, nexus: Nexus, lun: int) -> bool:
@@ -172,7 +190,9 @@ class LogicalUnit:
         self.reservations.reset()
         self.mode.reset()
         self.prevent_removal.clear()
+        self.deferred_errors.clear()
         self.started = True
+        self.power_condition = PowerCondition.ACTIVE
         self.unit_attentions.establish_for_all(sense)
         self.refresh_grants()
 

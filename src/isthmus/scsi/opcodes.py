@@ -60,6 +60,10 @@ class CommandDescriptor:
     """Runs although a unit attention is pending, and leaves it (INQUIRY, REPORT LUNS; SAM-5 §5.14)."""
     needs_medium: bool = True
     """Answers NOT READY while the unit is stopped or has no medium."""
+    runs_while_sanitizing: bool = False
+    """Runs while a sanitize operation goes on, and after one that failed (SBC-4 §4.11.2)."""
+    runs_after_failed_sanitize: bool = False
+    """Is a way out of the failure of a sanitize operation (SBC-4 §4.11.4)."""
     writes_medium: bool = False
     """Answers DATA PROTECT, WRITE PROTECTED while the unit, the mapping or SWP forbids writing (SBC-4 §4.13)."""
     source: str = ""

@@ -33,15 +33,21 @@ class Sense(enum.Enum):
     """(sense key, ASC, ASCQ), named as in SPC-5 table F.1. Add a row when a command needs it."""
 
     NO_ADDITIONAL_SENSE_INFORMATION = (SenseKey.NO_SENSE, 0x00, 0x00)
+    IDLE_CONDITION_ACTIVATED_BY_COMMAND = (SenseKey.NO_SENSE, 0x5E, 0x03)
+    STANDBY_CONDITION_ACTIVATED_BY_COMMAND = (SenseKey.NO_SENSE, 0x5E, 0x04)
 
     LOGICAL_UNIT_NOT_READY_CAUSE_NOT_REPORTABLE = (SenseKey.NOT_READY, 0x04, 0x00)
     LOGICAL_UNIT_IS_IN_PROCESS_OF_BECOMING_READY = (SenseKey.NOT_READY, 0x04, 0x01)
     LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED = (SenseKey.NOT_READY, 0x04, 0x02)
     LOGICAL_UNIT_NOT_READY_MANUAL_INTERVENTION_REQUIRED = (SenseKey.NOT_READY, 0x04, 0x03)
+    LOGICAL_UNIT_NOT_READY_FORMAT_IN_PROGRESS = (SenseKey.NOT_READY, 0x04, 0x04)
+    LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS = (SenseKey.NOT_READY, 0x04, 0x1B)
     MEDIUM_NOT_PRESENT = (SenseKey.NOT_READY, 0x3A, 0x00)
 
     WRITE_ERROR = (SenseKey.MEDIUM_ERROR, 0x0C, 0x00)
     UNRECOVERED_READ_ERROR = (SenseKey.MEDIUM_ERROR, 0x11, 0x00)
+    FORMAT_COMMAND_FAILED = (SenseKey.MEDIUM_ERROR, 0x31, 0x01)
+    SANITIZE_COMMAND_FAILED = (SenseKey.MEDIUM_ERROR, 0x31, 0x03)
 
     LOGICAL_UNIT_COMMUNICATION_FAILURE = (SenseKey.HARDWARE_ERROR, 0x08, 0x00)
     LOGICAL_UNIT_FAILURE = (SenseKey.HARDWARE_ERROR, 0x3E, 0x01)
@@ -63,6 +69,7 @@ class Sense(enum.Enum):
     MEDIUM_REMOVAL_PREVENTED = (SenseKey.ILLEGAL_REQUEST, 0x53, 0x02)
     INSUFFICIENT_REGISTRATION_RESOURCES = (SenseKey.ILLEGAL_REQUEST, 0x55, 0x04)
 
+    NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED = (SenseKey.UNIT_ATTENTION, 0x28, 0x00)
     POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED = (SenseKey.UNIT_ATTENTION, 0x29, 0x00)
     POWER_ON_OCCURRED = (SenseKey.UNIT_ATTENTION, 0x29, 0x01)
     BUS_DEVICE_RESET_FUNCTION_OCCURRED = (SenseKey.UNIT_ATTENTION, 0x29, 0x03)
@@ -144,6 +151,8 @@ class SenseData:
     specific: FieldPointer | ProgressIndication | None = None
     information: int | None = None
     """The first LBA that failed, or what the command defines (SPC-5 §4.4.2.2)."""
+    deferred: bool = False
+    """It tells of a command whose status has gone out already (SPC-5 §4.4.7)."""
 
     def to_bytes(self, *, descriptor: bool = False) -> bytes:
         """Fixed format (SPC-5 §4.4.3), or descriptor format (§4.4.2) when D_SENSE asks for it.
@@ -154,7 +163,7 @@ class SenseData:
 
     def _fixed_format(self) -> bytes:
         data = bytearray(_FIXED_LENGTH)
-        data[0] = _RESPONSE_CODE_FIXED
+        data[0] = _RESPONSE_CODE_FIXED | self.deferred
         data[2] = self.sense.key
         if self.information is not None and self.information <= 0xFFFF_FFFF:
             data[0] |= 0x80
@@ -172,7 +181,8 @@ class SenseData:
             descriptors += struct.pack(">BBBxQ", _DESCRIPTOR_INFORMATION, 10, 0x80, self.information)
         if self.specific is not None:
             descriptors += struct.pack(">BBxx3sx", _DESCRIPTOR_SENSE_KEY_SPECIFIC, 6, self.specific.to_bytes())
-        head = (_RESPONSE_CODE_DESCRIPTOR, self.sense.key, self.sense.asc, self.sense.ascq, len(descriptors))
+        code = _RESPONSE_CODE_DESCRIPTOR | self.deferred
+        head = (code, self.sense.key, self.sense.asc, self.sense.ascq, len(descriptors))
         return struct.pack(">BBBBxxxB", *head) + descriptors
 
 

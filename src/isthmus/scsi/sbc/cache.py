@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.backstores import operations
+from isthmus.scsi.background import Background, BackgroundSteps
+from isthmus.scsi.deferred_errors import deferring
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sbc.block_range import BlockRange, CdbLayout, check_range
 from isthmus.scsi.task import GOOD, Task
@@ -58,15 +60,21 @@ def parse_pre_fetch(layout: CdbLayout, cdb: bytes, unit: "LogicalUnit") -> PreFe
     )
 
 
-def synchronize_cache(_unit: "LogicalUnit", task: Task) -> Steps:
+def synchronize_cache(unit: "LogicalUnit", task: Task) -> Steps:
     """Make everything durable: a backstore knows no part of its cache, and more than the range is allowed.
 
-    IMMED asks for the status before the work is done. It is given after it all the same: the initiator loses time, and
-    gains that an error is reported with the command that met it, not with a later one (SPC-5 §4.4.7, deferred errors).
+    With IMMED the status comes first, and an error is told with a later command (SPC-5 §4.4.7).
     """
     assert isinstance(task.command, SynchronizeCache)
-    yield operations.Flush()
+    if task.command.immediate:
+        yield Background(deferring(unit, task.nexus, _flush()), awaited=False)
+    else:
+        yield operations.Flush()
     return GOOD
+
+
+def _flush() -> BackgroundSteps:
+    yield operations.Flush()
 
 
 def pre_fetch(unit: "LogicalUnit", task: Task) -> Steps:

@@ -63,6 +63,7 @@ _SENSE: Final = (
         # It reports the unit attention itself, as parameter data.
         passes_unit_attention=True,
         needs_medium=False,
+        runs_while_sanitizing=True,
         source="SPC-5 §6.39",
     ),
 )
@@ -78,6 +79,7 @@ _IDENTITY: Final = (
         reservation=ReservationClass.ALWAYS,
         passes_unit_attention=True,
         needs_medium=False,
+        runs_while_sanitizing=True,
         source="SPC-5 §6.7",
     ),
     CommandDescriptor(
@@ -90,6 +92,7 @@ _IDENTITY: Final = (
         reservation=ReservationClass.ALWAYS,
         passes_unit_attention=True,
         needs_medium=False,
+        runs_while_sanitizing=True,
         source="SPC-5 §6.33",
     ),
     CommandDescriptor(
@@ -102,6 +105,7 @@ _IDENTITY: Final = (
         handler=report_supported_operation_codes,
         reservation=ReservationClass.ALWAYS,
         needs_medium=False,
+        runs_while_sanitizing=True,
         source="SPC-5 §6.35",
     ),
     CommandDescriptor(
@@ -114,6 +118,7 @@ _IDENTITY: Final = (
         handler=report_supported_task_management_functions,
         reservation=ReservationClass.ALWAYS,
         needs_medium=False,
+        runs_while_sanitizing=True,
         source="SPC-5 §6.36",
     ),
 )
@@ -186,7 +191,7 @@ _POWER: Final = (
         handler=prevent_allow,
         reservation=ReservationClass.WRITE,
         needs_medium=False,
-        source="SBC-4 §5.13",
+        source="SBC-4 §5.15",
     ),
 )
 

@@ -17,6 +17,7 @@ __all__ = ["Inquiry", "inquiry", "inquiry_without_unit", "parse_inquiry"]
 _STANDARD_LENGTH: Final = 96
 _VERSION_SPC_4: Final = 0x06
 """The VERSION that is claimed; every initiator in use knows it, and RESERVE and RELEASE (CRH) went with SPC-5."""
+_RMB: Final = 0x80
 _HISUP: Final = 0x10
 _RESPONSE_DATA_FORMAT: Final = 0x02
 _CMDQUE: Final = 0x02
@@ -75,8 +76,9 @@ def inquiry_without_unit(cdb: bytes) -> Response:
 
 
 def _standard_data(unit: "LogicalUnit") -> bytes:
-    """Direct access block device, not removable, no ALUA (TPGS 00b), no third-party copy, no protection."""
-    flags = (0, 0, _VERSION_SPC_4, _HISUP | _RESPONSE_DATA_FORMAT, _STANDARD_LENGTH - 5, 0, 0, _CMDQUE)
+    """Direct access block device, no ALUA (TPGS 00b), no third-party copy, no protection."""
+    rmb = _RMB if unit.removable else 0
+    flags = (0, rmb, _VERSION_SPC_4, _HISUP | _RESPONSE_DATA_FORMAT, _STANDARD_LENGTH - 5, 0, 0, _CMDQUE)
     names = unit.identity.vendor_field + unit.identity.product_field + unit.identity.revision_field
     versions = struct.pack(f">{len(_VERSION_DESCRIPTORS)}H", *_VERSION_DESCRIPTORS)
     return (bytes(flags) + names).ljust(58, b"\0") + versions.ljust(_STANDARD_LENGTH - 58, b"\0")

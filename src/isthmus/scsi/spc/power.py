@@ -1,17 +1,27 @@
-"""START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL (SBC-4 §5.31, §5.13), for a disk whose medium is not removable."""
+"""START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL (SBC-4 §5.31, §5.15).
+
+A unit whose medium is removable departs from SBC-4 in two points, as such units (and what drives them) do: a stop without
+LOEJ makes the cache durable and leaves the unit ready, since there is no motor and the medium stays in; and POWER
+CONDITION values that are reserved change nothing and are no error.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from isthmus.backstores.operations import Barrier, Flush
 from isthmus.errors import BackstoreError
+from isthmus.scsi.background import Background, BackgroundSteps
 from isthmus.scsi.cdb import Command
+from isthmus.scsi.deferred_errors import deferring
 from isthmus.scsi.opcodes import ReservationClass, Steps
+from isthmus.scsi.readiness import PowerCondition
+from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.spc.parameter_data import invalid_in_cdb
 from isthmus.scsi.task import GOOD, Response, Task
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
+    from isthmus.scsi.nexus import Nexus
 
 __all__ = [
     "PreventAllow",
@@ -23,24 +33,39 @@ __all__ = [
 ]
 
 _START_VALID: Final = 0x0
-_ACTIVE: Final = 0x1
-_LOEJ: Final = 0x02
+_IMMED: Final = 0x01
 _NO_FLUSH: Final = 0x04
+_LOEJ: Final = 0x02
+_START: Final = 0x01
+
+_POWER_CONDITIONS: Final[dict[int, tuple[PowerCondition | None, int]]] = {
+    0x1: (PowerCondition.ACTIVE, 0),
+    0x2: (PowerCondition.IDLE, 2),
+    0x3: (PowerCondition.STANDBY, 1),
+    0x7: (None, 0),  # LU_CONTROL: the timers decide, and there are none that could
+    0xA: (PowerCondition.IDLE, 2),  # FORCE_IDLE_0
+    0xB: (PowerCondition.STANDBY, 1),  # FORCE_STANDBY_0
+}
+"""By the POWER CONDITION field: where it leads (None: nowhere) and the largest POWER CONDITION MODIFIER (SBC-4 table 108).
+Idle_a to idle_c are alike here, and so are standby_y and standby_z."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartStopUnit(Command):
     """START STOP UNIT."""
 
-    start: bool
-    flush: bool
+    immediate: bool
     by_power_condition: bool
-    """Asked by POWER CONDITION (ACTIVE) and not by the START bit."""
+    """Asked by POWER CONDITION; START, LOEJ and NO_FLUSH then do not count."""
+    power_condition: PowerCondition | None = None
+    start: bool = False
+    load_eject: bool = False
+    flush: bool = False
 
     @property
     def reservation_class(self) -> ReservationClass:
         # SBC-4 table 15: starting harms nobody, everything else does.
-        harmless = self.start and not self.by_power_condition
+        harmless = self.start and not self.load_eject and not self.by_power_condition
         return ReservationClass.ALWAYS if harmless else ReservationClass.WRITE
 
 
@@ -56,58 +81,129 @@ class PreventAllow(Command):
         return ReservationClass.WRITE if self.prevent else ReservationClass.ALWAYS
 
 
-def parse_start_stop_unit(cdb: bytes, _unit: "LogicalUnit") -> StartStopUnit:
-    """Take a START STOP UNIT CDB apart.
-
-    There is one power condition, active, and POWER CONDITION MODIFIER 0h with it; a medium cannot be loaded or ejected.
-    """
-    power_condition = cdb[4] >> 4
-    if power_condition not in (_START_VALID, _ACTIVE):
-        raise invalid_in_cdb(4, 7)
-    if power_condition == _ACTIVE:
-        if cdb[3] & 0x0F:
-            raise invalid_in_cdb(3, 3)
-        return StartStopUnit(start=True, flush=False, by_power_condition=True)
-    if cdb[4] & _LOEJ:
+def parse_start_stop_unit(cdb: bytes, unit: "LogicalUnit") -> StartStopUnit:
+    """Take a START STOP UNIT CDB apart."""
+    immediate = bool(cdb[1] & _IMMED)
+    if cdb[4] >> 4 != _START_VALID:
+        return StartStopUnit(immediate=immediate, by_power_condition=True, power_condition=_condition(cdb, unit))
+    if cdb[4] & _LOEJ and not unit.removable:
         raise invalid_in_cdb(4, 1)
-    return StartStopUnit(start=bool(cdb[4] & 0x01), flush=not cdb[4] & _NO_FLUSH, by_power_condition=False)
+    return StartStopUnit(
+        immediate=immediate,
+        by_power_condition=False,
+        start=bool(cdb[4] & _START),
+        load_eject=bool(cdb[4] & _LOEJ),
+        flush=not cdb[4] & _NO_FLUSH,
+    )
 
 
-def start_stop_unit(unit: "LogicalUnit", task: Task) -> Steps:
-    """Start or stop. A unit stops only with its cache on the medium, unless NO_FLUSH says that it need not be.
+def _condition(cdb: bytes, unit: "LogicalUnit") -> PowerCondition | None:
+    field, modifier = cdb[4] >> 4, cdb[3] & 0x0F
+    if field not in _POWER_CONDITIONS:
+        if unit.removable:
+            return None
+        raise invalid_in_cdb(4, 7)
+    condition, largest_modifier = _POWER_CONDITIONS[field]
+    if modifier > largest_modifier:
+        raise invalid_in_cdb(3, 3)
+    return condition
 
-    It stops first and lets writes that are under way end, so that nothing is written behind the flush; if that fails,
-    the unit goes on as before. With IMMED too the status comes at the end: an error then belongs to this command and
-    not to a later one (SPC-5 §4.4.7).
-    """
+
+def start_stop_unit(unit: "LogicalUnit", task: Task) -> Response | Steps:
+    """Start or stop the unit, load or eject its medium, or change its power condition."""
     command = task.command
     assert isinstance(command, StartStopUnit)
+    if command.load_eject:
+        if unit.prevent_removal:
+            raise CheckCondition(Sense.MEDIUM_REMOVAL_PREVENTED)
+        return _load(unit, task.nexus) if command.start else _with_flush(unit, task, _eject(unit, command))
+    if command.by_power_condition:
+        _set_condition(unit, command.power_condition)
+        return GOOD
+    if command.start:
+        _set_started(unit, started=True)
+        return GOOD
+    return _with_flush(unit, task, _stop(unit, command))
+
+
+def _with_flush(unit: "LogicalUnit", task: Task, steps: BackgroundSteps) -> Steps:
+    """Do `steps`; with IMMED, behind the status, and the initiator hears of an error with a later command."""
+    command = task.command
+    assert isinstance(command, StartStopUnit)
+    if command.immediate:
+        yield Background(deferring(unit, task.nexus, steps), awaited=False)
+    else:
+        yield from steps
+    return GOOD
+
+
+def _stop(unit: "LogicalUnit", command: StartStopUnit) -> BackgroundSteps:
+    """A unit stops only with its cache on the medium, unless NO_FLUSH says that it need not be.
+
+    It stops first and lets writes that are under way end, so that nothing is written behind the flush; if that fails,
+    the unit goes on as before.
+    """
     was_started = unit.started
-    _set_started(unit, started=command.start)
-    if was_started and not command.start and command.flush:
+    if not unit.removable:
+        _set_started(unit, started=False)
+    if was_started and command.flush:
         try:
             yield Barrier(unit.backstore.size)
             yield Flush()
         except BackstoreError:
             _set_started(unit, started=True)
             raise
+
+
+def _eject(unit: "LogicalUnit", command: StartStopUnit) -> BackgroundSteps:
+    """Likewise; to eject a medium that is not there is no error."""
+    was_present = unit.medium_present
+    _set_medium(unit, present=False)
+    if was_present and command.flush:
+        try:
+            yield Barrier(unit.backstore.size)
+            yield Flush()
+        except BackstoreError:
+            _set_medium(unit, present=True)
+            raise
+
+
+def _load(unit: "LogicalUnit", nexus: "Nexus") -> Response:
+    """Load the medium; the other nexuses hear that it may be another one."""
+    if not unit.medium_present:
+        _set_medium(unit, present=True)
+        unit.unit_attentions.establish_for_all(Sense.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED, but=nexus)
+    _set_started(unit, started=True)
     return GOOD
+
+
+def _set_medium(unit: "LogicalUnit", *, present: bool) -> None:
+    unit.medium_present = present
+    unit.refresh_grants()
 
 
 def _set_started(unit: "LogicalUnit", *, started: bool) -> None:
     unit.started = started
+    unit.power_condition = PowerCondition.ACTIVE
     unit.refresh_grants()
 
 
+def _set_condition(unit: "LogicalUnit", condition: PowerCondition | None) -> None:
+    if condition is not None:
+        unit.started = True
+        unit.power_condition = condition
+        unit.refresh_grants()
+
+
 def parse_prevent_allow(cdb: bytes, _unit: "LogicalUnit") -> PreventAllow:
-    """Take the CDB apart; the values 10b and 11b are obsolete (SBC-4 §5.13)."""
+    """Take the CDB apart; the values 10b and 11b are obsolete (SBC-4 §5.15)."""
     if cdb[4] & 0x02:
         raise invalid_in_cdb(4, 1)
     return PreventAllow(prevent=bool(cdb[4] & 0x01))
 
 
 def prevent_allow(unit: "LogicalUnit", task: Task) -> Response:
-    """Note the wish of the nexus: a medium that cannot be removed fulfils it anyway."""
+    """Note the wish of the nexus; START STOP UNIT heeds it. A medium that is not removable fulfils it anyway."""
     command = task.command
     assert isinstance(command, PreventAllow)
     if command.prevent:

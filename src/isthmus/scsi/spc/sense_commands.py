@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.scsi.cdb import Command
-from isthmus.scsi.sense import Sense, SenseData
+from isthmus.scsi.readiness import state_sense
+from isthmus.scsi.sense import SenseData
 from isthmus.scsi.spc.parameter_data import allocated
 from isthmus.scsi.task import GOOD, Response, Task
 
@@ -50,18 +51,16 @@ def parse_request_sense(cdb: bytes, _unit: "LogicalUnit") -> RequestSense:
 
 
 def request_sense(unit: "LogicalUnit", task: Task) -> Response:
-    """What there is to tell, as parameter data with GOOD status: a unit attention, which that clears, or the state.
+    """What there is to tell, as parameter data with GOOD status: first what that clears, then the state of the unit.
 
     Sense of earlier commands went out with their status, so nothing of it is left to ask for (SAM-5 §5.13).
     """
     command = task.command
     assert isinstance(command, RequestSense)
-    sense = unit.unit_attentions.take(task.nexus) or _state(unit)
-    data = SenseData(sense=sense).to_bytes(descriptor=command.descriptor_format)
+    attention = unit.unit_attentions.take(task.nexus)
+    if attention is not None:
+        sense_data = SenseData(sense=attention)
+    else:
+        sense_data = unit.deferred_errors.take(task.nexus) or state_sense(unit)
+    data = sense_data.to_bytes(descriptor=command.descriptor_format)
     return allocated(data, command.allocation_length)
-
-
-def _state(unit: "LogicalUnit") -> Sense:
-    if unit.started:
-        return Sense.NO_ADDITIONAL_SENSE_INFORMATION
-    return Sense.LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED
