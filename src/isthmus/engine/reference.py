@@ -133,6 +133,11 @@ class ReferenceEngine:
         stream.flush()
         self.lose(stream, str(error), violation=True)
 
+    def failed(self, stream: Stream, error: Exception) -> None:
+        """A bug of ours: nobody knows what this connection would do next, so it ends."""
+        _log.error("internal error in a connection", exc_info=error, **self._names(stream.connection, stream))
+        self.lose(stream, "internal error")
+
     def finish(self, stream: Stream) -> None:
         """The last response of a logged-out connection is sent."""
         stream.connection.state = next_state(stream.connection.state, ConnectionInput.LOGOUT_ANSWERED)

@@ -80,6 +80,7 @@ class Stream:
         self._filled = 0
         self._consuming = False
         self._reading = False
+        """Whether what the peer sends is looked at; if not, `_rest` may hold whole PDUs."""
         self._writing = False
 
     @property
@@ -137,18 +138,15 @@ class Stream:
             self._filled += received
             return
         self._segment = None
-        try:
-            self._deliver(self._header, memoryview(segment))
-        except ConnectionViolation as error:
-            self.engine.violated(self, error)
-            return
-        self._consume(received - missing)
+        self._consume(received - missing, memoryview(segment))
 
-    def _consume(self, end: int) -> None:
-        """Take the PDUs in the first `end` bytes of the receive buffer."""
+    def _consume(self, end: int, segment: memoryview | None = None) -> None:
+        """Take the PDU of `segment` if that is now complete, and those in the first `end` bytes of the receive buffer."""
         position = 0
         self._consuming = True
         try:
+            if segment is not None:
+                self._deliver(self._header, segment)
             while position < end and not self.closing:
                 position = serve_writes(self, serve_reads(self, position, end), end)
                 taken = self._take_pdu(position, end)
@@ -160,6 +158,9 @@ class Stream:
                     break
         except ConnectionViolation as error:
             self.engine.violated(self, error)
+            return
+        except Exception as error:  # noqa: BLE001  a bug of ours costs no more than this connection
+            self.engine.failed(self, error)
             return
         finally:
             self._consuming = False
@@ -256,24 +257,24 @@ class Stream:
             self.engine.loop.add_writer(self.socket, self._writable)
 
     def _pause(self) -> None:
-        if self._reading:
-            self._reading = False
-            self.engine.loop.remove_reader(self.socket)
+        self._reading = False
+        self.engine.loop.remove_reader(self.socket)
 
     def _writable(self) -> None:
+        self.active = True  # It takes what is sent, and may have no more to say.
         if self.flush() and self._writing and not self.closing:
             self._writing = False
             self.engine.loop.remove_writer(self.socket)
             if not self._reading:
-                self._resume()  # It was paused.
+                self._resume()
 
     def _resume(self) -> None:
-        """Go on with the PDUs that are here already, then with the socket."""
+        """Go on with the PDUs that are here already, then with the socket unless those were too many again."""
         rest, self._rest = self._rest, b""
         self.engine.receive_view[: len(rest)] = rest
+        self._reading = True
         self._consume(len(rest))
-        if not self.closing and not self._reading and not self._congested():
-            self._reading = True
+        if self._reading and not self.closing:
             self.engine.loop.add_reader(self.socket, self.readable)
 
     def close(self) -> None:
@@ -289,12 +290,13 @@ class Stream:
 
 
 def _drop(outbox: list[Buffer], sent: int) -> None:
-    """Take the first `sent` bytes off the queue."""
+    """Take the first `sent` bytes off the queue, and the pieces that are sent."""
     index = 0
-    while sent:
-        size = memoryview(outbox[index]).nbytes
+    for piece in outbox:
+        size = memoryview(piece).nbytes
         if size > sent:
-            outbox[index] = memoryview(outbox[index])[sent:]
+            if sent:
+                outbox[index] = memoryview(piece)[sent:]
             break
         sent -= size
         index += 1
