@@ -38,8 +38,10 @@ class Stream:
 
     __slots__ = (
         "_consuming",
+        "_counted",
         "_filled",
         "_header",
+        "_queued",
         "_reading",
         "_rest",
         "_segment",
@@ -82,6 +84,9 @@ class Stream:
         self._reading = False
         """Whether what the peer sends is looked at; if not, `_rest` may hold whole PDUs."""
         self._writing = False
+        self._counted = 0
+        """Pieces of the outbox whose bytes are in `_queued`."""
+        self._queued = 0
 
     @property
     def backlog(self) -> int:
@@ -143,6 +148,7 @@ class Stream:
     def _consume(self, end: int, segment: memoryview | None = None) -> None:
         """Take the PDU of `segment` if that is now complete, and those in the first `end` bytes of the receive buffer."""
         position = 0
+        self._counted = self._queued = 0
         self._consuming = True
         try:
             if segment is not None:
@@ -174,8 +180,18 @@ class Stream:
             self.engine.flush_soon(self)
 
     def _congested(self) -> bool:
-        """Whether to stop looking at what the peer wants: it does not take what it has asked for."""
-        return bool(self.connection.outbox) and self.backlog > HIGH_WATER and not self.flush()
+        """Whether to stop looking at what the peer wants: it does not take what it has asked for.
+
+        Called for each PDU that `_consume` takes, so it looks only at what has been queued since the last one.
+        """
+        outbox = self.connection.outbox
+        for piece in outbox[self._counted :]:
+            self._queued += memoryview(piece).nbytes
+        self._counted = len(outbox)
+        if self._queued <= HIGH_WATER:
+            return False
+        self._counted = self._queued = 0
+        return not self.flush()
 
     def _take_pdu(self, position: int, end: int) -> int:
         """Take one PDU the long way; gives the bytes used, 0 if its header is not complete."""
