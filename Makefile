@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := scripts/make_venv.sh pyproject.toml requirements/build.txt requirements/runtime.txt
 PYTEST_ARGS ?=
+# Disks in the tests are files, and want a file system as servers have: /tmp may be memory.
+TMPDIR ?= /var/tmp
+export TMPDIR
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
