@@ -1,0 +1,154 @@
+"""Where the configuration is kept: one file that is always whole, and the ones before it.
+
+A new file is written beside the old one, private from birth, made durable and renamed over it; the directory is made
+durable too. The old one goes, compressed, into `backup/` first. A file that cannot be read is never written over: it is
+set aside under another name, and the last good backup is loaded instead.
+"""
+
+import contextlib
+import gzip
+import os
+import re
+import zlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from isthmus.config.document import Remark, dump, load
+from isthmus.config.model import Configuration
+from isthmus.errors import ConfigurationError
+
+__all__ = ["FILE_NAME", "MAX_BACKUPS", "ConfigurationStore", "Loaded"]
+
+FILE_NAME: Final = "saveconfig.json"
+MAX_BACKUPS: Final = 10
+"""LIO's max_backup_files."""
+_BACKUPS: Final = "backup"
+_PRIVATE: Final = 0o600
+_BACKUP_NAME: Final = re.compile(r"saveconfig-\d{8}-\d{2}:\d{2}:\d{2}(?:\.\d+)?-json\.gz")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What a start begins with."""
+
+    configuration: Configuration
+    source: Path | None
+    """The file that it came from; None: there was none, and the configuration is empty."""
+    remarks: tuple[Remark, ...] = ()
+    problems: tuple[str, ...] = field(default=())
+    """Why better sources could not be used, the best first."""
+
+
+class ConfigurationStore:
+    """The configuration files in one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """`directory` is made when the first configuration is saved."""
+        self.path = directory / FILE_NAME
+        self._backups = directory / _BACKUPS
+
+    def load(self) -> Loaded:
+        """The saved configuration; if that is damaged, the newest backup that is not.
+
+        Raises `ConfigurationError` only if there are files and none of them can be used.
+        """
+        problems: list[str] = []
+        for source in self._sources():
+            try:
+                configuration, remarks = load(_read(source))
+            except (ConfigurationError, OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+                problems.append(f"{source}: {error}")
+                continue
+            if source != self.path and self.path.exists():
+                problems.append(f"the damaged file is kept as {self._set_aside()}")
+            return Loaded(configuration=configuration, source=source, remarks=tuple(remarks), problems=tuple(problems))
+        if problems:
+            raise ConfigurationError(
+                f"no saved configuration can be used ({problems[0]})",
+                f"restore {self.path}, or move it away to start empty",
+            )
+        return Loaded(configuration=Configuration(), source=None)
+
+    def _sources(self) -> list[Path]:
+        """The saved file and the backups, the newest first."""
+        return [path for path in (self.path, *self.backups()) if path.exists()]
+
+    def backups(self) -> list[Path]:
+        """The backups, the newest first."""
+        if not self._backups.is_dir():
+            return []
+        found = [path for path in self._backups.iterdir() if _BACKUP_NAME.fullmatch(path.name)]
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+    def _set_aside(self) -> Path:
+        for number in range(1, 1000):
+            aside = self.path.with_name(f"{self.path.name}.damaged.{number}")
+            if not aside.exists():
+                os.link(self.path, aside)
+                return aside
+        raise ConfigurationError(f"there are 999 damaged copies of {self.path}", "look at them and remove some")
+
+    def save(self, configuration: Configuration) -> None:
+        """Keep `configuration`, durably; raises `OSError`, and the old one stays.
+
+        The old file becomes a backup if it is whole and says something else.
+        """
+        text = dump(configuration)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        present = self._present()
+        if present == text:
+            return
+        if present is not None:
+            self._back_up(present)
+        _replace(self.path, text.encode())
+        for old in self.backups()[MAX_BACKUPS:]:
+            old.unlink()
+
+    def _present(self) -> str | None:
+        """The text of the saved file, None if it is not there or damaged."""
+        try:
+            text = self.path.read_text()
+            load(text)
+        except (ConfigurationError, FileNotFoundError, UnicodeDecodeError):
+            return None
+        return text
+
+    def _back_up(self, text: str) -> None:
+        self._backups.mkdir(mode=0o700, exist_ok=True)
+        stamp = datetime.fromtimestamp(self.path.stat().st_mtime).astimezone()
+        name = f"saveconfig-{stamp:%Y%m%d-%H:%M:%S}"
+        path = self._backups / f"{name}-json.gz"
+        for number in range(1, 1000):
+            if not path.exists():
+                break
+            path = self._backups / f"{name}.{number}-json.gz"
+        _replace(path, gzip.compress(text.encode()))
+
+
+def _read(path: Path) -> str:
+    data = path.read_bytes()
+    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put `data` in place of `path`: after a crash the old content is there, or the new."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)  # What a crash may have left; nobody else writes here.
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, _PRIVATE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
