@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from isthmus.scsi.opcodes import ReservationClass
+    from isthmus.scsi.opcodes import AccessClass, ReservationClass
 
 __all__ = ["Command"]
 
@@ -21,4 +21,9 @@ class Command:
     @property
     def reservation_class(self) -> "ReservationClass | None":
         """What somebody else's reservation does to this command, where its fields decide that; None: see its row."""
+        return None
+
+    @property
+    def access_class(self) -> "AccessClass | None":
+        """In which asymmetric access states this command runs, where its fields decide that; None: see its row."""
         return None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from isthmus.errors import BackstoreError
+from isthmus.scsi.accessibility import inaccessibility
 from isthmus.scsi.backstore_errors import sense_for
 from isthmus.scsi.block_executor import BlockExecutor
 from isthmus.scsi.cdb_check import check_cdb
@@ -86,6 +87,9 @@ def obstacle(unit: "LogicalUnit", task: Task) -> Response | None:
     attention = _reset_attention(unit, task)
     if attention is not None:
         return attention
+    not_accessible = inaccessibility(unit, task.nexus, row, command)
+    if not_accessible is not None:
+        return check_condition(unit, _untold(unit, task, row) or not_accessible)
     if unit.reservations.conflicts(task.nexus, row, command):
         return RESERVATION_CONFLICT
     sense_data = _untold(unit, task, row) or unreadiness(unit, row) or _write_protection(unit, task, row)

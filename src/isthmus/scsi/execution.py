@@ -14,6 +14,7 @@ from isthmus.scsi.block_executor import BlockExecutor
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.range_lock import Hold
 from isthmus.scsi.task import Response, Task, TaskState
+from isthmus.scsi.waiting import Until
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
@@ -111,6 +112,8 @@ class Execution:
         """Ask for `operation`; says whether it is over already, and the task goes on."""
         if isinstance(operation, Background):
             return self._to_background(operation)
+        if isinstance(operation, Until):
+            return self._wait(operation)
         self._operation = operation
         self._over = False
         self._hold = Hold.of(operation, self._start)
@@ -151,6 +154,14 @@ class Execution:
         BackgroundRun(
             self._unit, self._executor, work.steps, self._background_over if work.awaited else self._unawaited_over
         ).start()
+        self._requesting = False
+        return self._over and not self._gone
+
+    def _wait(self, until: Until) -> bool:
+        """Start what `until` waits for; says whether that is over already, and the task goes on."""
+        self._over = False
+        self._requesting = True
+        until.begin(self._background_over)
         self._requesting = False
         return self._over and not self._gone
 

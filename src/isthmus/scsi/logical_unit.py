@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 
 from isthmus.backstores.base import Backstore
 from isthmus.errors import ConfigurationError
+from isthmus.scsi.alua import AluaPortGroup, AluaPortGroups, CallLater
 from isthmus.scsi.background import BackgroundRun
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.deferred_errors import DeferredErrors
@@ -47,11 +48,14 @@ class LogicalUnit:
         identity: UnitIdentity | None = None,
         limits: Limits | None = None,
         state: UnitStateStore | None = None,
+        call_later: CallLater | None = None,
+        alua_group: AluaPortGroup | None = None,
     ) -> None:
         """Lengths are bytes. Raises `ConfigurationError` for a block length that no initiator can use.
 
         `removable`: the medium can be ejected and loaded (RMB). `state` keeps what must outlive a restart; without one
-        it is kept in memory.
+        it is kept in memory. `call_later` times transitions between access states; `alua_group` is the target port
+        group of every port that is put into no other.
         """
         if block_length not in BLOCK_LENGTHS:
             raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
@@ -83,6 +87,7 @@ class LogicalUnit:
         self.unit_attentions = UnitAttentions(self.refresh_grants)
         self.deferred_errors = DeferredErrors(self.refresh_grants)
         self.grants = UnitGrants(self.refresh_grants)
+        self.alua = AluaPortGroups(self._access_changed, call_later, default=alua_group)
         self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle)
         self.range_lock = RangeLock(self.refresh_grants, self.grants.when_idle)
         self.background: set[BackgroundRun] = set()
@@ -108,6 +113,7 @@ class LogicalUnit:
 
     def attach(self, nexus: Nexus) -> None:
         """`nexus` maps this unit: it gets its grants, and hears that the unit may have been powered on meanwhile."""
+        self.alua.add_port(nexus.relative_target_port_id)
         self.grants.attach(nexus, self)
         self.unit_attentions.attach(nexus)
         self.unit_attentions.establish(nexus, Sense.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED)
@@ -194,6 +200,24 @@ class LogicalUnit:
         self.started = True
         self.power_condition = PowerCondition.ACTIVE
         self.unit_attentions.establish_for_all(sense)
+        self.refresh_grants()
+
+    def tell_attention(self, nexus: Nexus, *, keep: bool = False) -> Sense | None:
+        """The unit attention that `nexus` hears now, and with that (unless `keep`) does not hear again.
+
+        That the LUNs have changed is told once, whichever unit tells it (LUICLR; SPC-5 §7.7.7).
+        """
+        if keep:
+            return self.unit_attentions.pending(nexus)
+        sense = self.unit_attentions.take(nexus)
+        if sense is Sense.REPORTED_LUNS_DATA_HAS_CHANGED:
+            for unit in nexus.logical_units:
+                unit.unit_attentions.discard(nexus, sense)
+        return sense
+
+    def _access_changed(self, sense: Sense | None, but: Nexus | None) -> None:
+        if sense is not None:
+            self.unit_attentions.establish_for_all(sense, but=but)
         self.refresh_grants()
 
     def capacity_changed(self) -> None:

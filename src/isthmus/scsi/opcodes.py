@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from isthmus.scsi.cdb import Command
     from isthmus.scsi.logical_unit import LogicalUnit
 
-__all__ = ["CommandDescriptor", "Handler", "Parser", "ReservationClass", "Steps"]
+__all__ = ["AccessClass", "CommandDescriptor", "Handler", "Parser", "ReservationClass", "Steps"]
 
 Steps = Generator[BlockOperation, Any, Response]
 """A handler that needs the backstore: it yields a `BlockOperation`, gets its result (or its `BackstoreError`, raised at
@@ -38,6 +38,15 @@ class ReservationClass(enum.Enum):
     WRITE = "conflicts with every type"
     PERSISTENT_RESERVE_OUT = "decided by the service action, in `reservations`"
     SPC2_RESERVE = "RESERVE and RELEASE: conflict with any persistent registration, see SPC-2 §5.5.1 and CRH"
+
+
+class AccessClass(enum.Enum):
+    """In which asymmetric access states of the target port a command runs (SPC-5 §5.16.2.4, §5.16.2.5)."""
+
+    ACTIVE = "active/optimized and active/non-optimized only"
+    STANDBY = "also standby"
+    UNAVAILABLE = "also standby and unavailable"
+    ALWAYS = "every state, during a transition, too"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,5 +75,9 @@ class CommandDescriptor:
     """Is a way out of the failure of a sanitize operation (SBC-4 §4.11.4)."""
     writes_medium: bool = False
     """Answers DATA PROTECT, WRITE PROTECTED while the unit, the mapping or SWP forbids writing (SBC-4 §4.13)."""
+    access: AccessClass = AccessClass.ACTIVE
+    """Answers NOT READY through a target port whose asymmetric access state does not let it run."""
+    passes_aca: bool = False
+    """Is accepted from other nexuses while an ACA condition is in effect (PREEMPT AND ABORT; SAM-5 §5.9)."""
     source: str = ""
     """The section of the standard, e.g. `SBC-4 §5.16`."""

@@ -69,7 +69,7 @@ class UnitGrants:
         awaited = {grant for grants, _ in self._waiters for grant in grants}
         for nexus, places in self._places.items():
             heard_all = unit.unit_attentions.pending(nexus) is None and not unit.deferred_errors.pending(nexus)
-            open_to = quiet and heard_all
+            open_to = quiet and heard_all and unit.alua.is_active(nexus.relative_target_port_id)
             reads = open_to and not unit.reservations.excludes_reads(nexus)
             writes = open_to and writable and not unit.reservations.excludes_writes(nexus)
             for place in places:

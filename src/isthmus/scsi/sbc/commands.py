@@ -8,7 +8,7 @@ nothing. The reservation classes are those of SBC-4 table 13.
 from functools import partial
 from typing import Final
 
-from isthmus.scsi.opcodes import CommandDescriptor, Handler, Parser, ReservationClass
+from isthmus.scsi.opcodes import AccessClass, CommandDescriptor, Handler, Parser, ReservationClass
 from isthmus.scsi.sbc.block_range import SIX, SIXTEEN, TEN, TWELVE
 from isthmus.scsi.sbc.cache import parse_pre_fetch, parse_synchronize_cache, pre_fetch, synchronize_cache
 from isthmus.scsi.sbc.capacity import parse_read_capacity_10, parse_read_capacity_16, read_capacity_10, read_capacity_16
@@ -199,6 +199,7 @@ _CAPACITY: Final = (
         parse=parse_read_capacity_10,
         handler=read_capacity_10,
         reservation=ReservationClass.ALWAYS,
+        access=AccessClass.STANDBY,
         source="SBC-4 §5.20",
     ),
     CommandDescriptor(
@@ -210,6 +211,7 @@ _CAPACITY: Final = (
         parse=parse_read_capacity_16,
         handler=read_capacity_16,
         reservation=ReservationClass.ALWAYS,
+        access=AccessClass.STANDBY,
         source="SBC-4 §5.21",
     ),
 )

@@ -6,7 +6,7 @@ reservation classes are those of SPC-5 §5.14.1.
 
 from typing import Final
 
-from isthmus.scsi.opcodes import CommandDescriptor, Handler, ReservationClass
+from isthmus.scsi.opcodes import AccessClass, CommandDescriptor, Handler, ReservationClass
 from isthmus.scsi.spc.inquiry import inquiry, parse_inquiry
 from isthmus.scsi.spc.mode_commands import (
     mode_select,
@@ -34,6 +34,12 @@ from isthmus.scsi.spc.supported_opcodes import (
     parse_report_supported_task_management_functions,
     report_supported_operation_codes,
     report_supported_task_management_functions,
+)
+from isthmus.scsi.spc.target_port_groups import (
+    parse_report_target_port_groups,
+    parse_set_target_port_groups,
+    report_target_port_groups,
+    set_target_port_groups,
 )
 
 __all__ = ["ROWS"]
@@ -64,6 +70,7 @@ _SENSE: Final = (
         passes_unit_attention=True,
         needs_medium=False,
         runs_while_sanitizing=True,
+        access=AccessClass.ALWAYS,
         source="SPC-5 §6.39",
     ),
 )
@@ -80,6 +87,7 @@ _IDENTITY: Final = (
         passes_unit_attention=True,
         needs_medium=False,
         runs_while_sanitizing=True,
+        access=AccessClass.ALWAYS,
         source="SPC-5 §6.7",
     ),
     CommandDescriptor(
@@ -93,6 +101,7 @@ _IDENTITY: Final = (
         passes_unit_attention=True,
         needs_medium=False,
         runs_while_sanitizing=True,
+        access=AccessClass.ALWAYS,
         source="SPC-5 §6.33",
     ),
     CommandDescriptor(
@@ -106,6 +115,7 @@ _IDENTITY: Final = (
         reservation=ReservationClass.ALWAYS,
         needs_medium=False,
         runs_while_sanitizing=True,
+        access=AccessClass.STANDBY,
         source="SPC-5 §6.35",
     ),
     CommandDescriptor(
@@ -119,7 +129,37 @@ _IDENTITY: Final = (
         reservation=ReservationClass.ALWAYS,
         needs_medium=False,
         runs_while_sanitizing=True,
+        access=AccessClass.STANDBY,
         source="SPC-5 §6.36",
+    ),
+)
+
+_TARGET_PORT_GROUPS: Final = (
+    CommandDescriptor(
+        name="REPORT TARGET PORT GROUPS",
+        opcode=0xA3,
+        service_action=0x0A,
+        cdb_length=12,
+        usage=bytes((0xA3, 0xEA, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, _CONTROL)),
+        parse=parse_report_target_port_groups,
+        handler=report_target_port_groups,
+        reservation=ReservationClass.ALWAYS,
+        needs_medium=False,
+        access=AccessClass.ALWAYS,
+        source="SPC-5 §6.37",
+    ),
+    CommandDescriptor(
+        name="SET TARGET PORT GROUPS",
+        opcode=0xA4,
+        service_action=0x0A,
+        cdb_length=12,
+        usage=bytes((0xA4, 0x0A, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, _CONTROL)),
+        parse=parse_set_target_port_groups,
+        handler=set_target_port_groups,
+        reservation=ReservationClass.WRITE,
+        needs_medium=False,
+        access=AccessClass.UNAVAILABLE,
+        source="SPC-5 §6.45",
     ),
 )
 
@@ -133,6 +173,7 @@ _MODE: Final = (
         handler=mode_select,
         reservation=ReservationClass.WRITE,
         needs_medium=False,
+        access=AccessClass.STANDBY,
         source="SPC-5 §6.12",
     ),
     CommandDescriptor(
@@ -144,6 +185,7 @@ _MODE: Final = (
         handler=mode_select,
         reservation=ReservationClass.WRITE,
         needs_medium=False,
+        access=AccessClass.STANDBY,
         source="SPC-5 §6.13",
     ),
     CommandDescriptor(
@@ -155,6 +197,7 @@ _MODE: Final = (
         handler=mode_sense,
         reservation=ReservationClass.READ,
         needs_medium=False,
+        access=AccessClass.STANDBY,
         source="SPC-5 §6.14",
     ),
     CommandDescriptor(
@@ -166,6 +209,7 @@ _MODE: Final = (
         handler=mode_sense,
         reservation=ReservationClass.READ,
         needs_medium=False,
+        access=AccessClass.STANDBY,
         source="SPC-5 §6.15",
     ),
 )
@@ -231,6 +275,7 @@ def _reserve_in(service_action: int, what: str, handler: Handler, source: str) -
         handler=handler,
         reservation=ReservationClass.ALWAYS,
         needs_medium=False,
+        access=AccessClass.STANDBY,
         source=source,
     )
 
@@ -247,6 +292,7 @@ def _reserve_out(action: ReserveOutAction) -> CommandDescriptor:
         handler=persistent_reserve_out,
         reservation=ReservationClass.PERSISTENT_RESERVE_OUT,
         needs_medium=False,
+        access=AccessClass.STANDBY,
         source="SPC-5 §6.17",
     )
 
@@ -262,6 +308,7 @@ _PERSISTENT_RESERVE: Final = (
 ROWS: Final[tuple[CommandDescriptor, ...]] = (
     *_SENSE,
     *_IDENTITY,
+    *_TARGET_PORT_GROUPS,
     *_MODE,
     *_POWER,
     *_RESERVE_RELEASE,

@@ -11,6 +11,7 @@ from isthmus.scsi.task import Response, Task
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
+    from isthmus.scsi.nexus import Nexus
 
 __all__ = ["Inquiry", "inquiry", "inquiry_without_unit", "parse_inquiry"]
 
@@ -56,7 +57,7 @@ def inquiry(unit: "LogicalUnit", task: Task) -> Response:
     command = task.command
     assert isinstance(command, Inquiry)
     page = command.page_code
-    data = _standard_data(unit) if page is None else vpd.build_page(page, unit, task.nexus)
+    data = _standard_data(unit, task.nexus) if page is None else vpd.build_page(page, unit, task.nexus)
     return allocated(data, command.allocation_length)
 
 
@@ -75,10 +76,23 @@ def inquiry_without_unit(cdb: bytes) -> Response:
     return allocated(data.ljust(_STANDARD_LENGTH, b"\0"), int.from_bytes(cdb[3:5]))
 
 
-def _standard_data(unit: "LogicalUnit") -> bytes:
-    """Direct access block device, no ALUA (TPGS 00b), no third-party copy, no protection."""
+def _standard_data(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
+    """Direct access block device, no third-party copy, no protection; TPGS as the group of the target port has it."""
+    target_port_group_support = unit.alua.group_of(nexus.relative_target_port_id).access_type << 4
     rmb = _RMB if unit.removable else 0
-    flags = (0, rmb, _VERSION_SPC_4, _HISUP | _RESPONSE_DATA_FORMAT, _STANDARD_LENGTH - 5, 0, 0, _CMDQUE)
+    data_format = _HISUP | _RESPONSE_DATA_FORMAT
+    flags = bytes(
+        (
+            vpd.peripheral_device_type(unit, nexus),
+            rmb,
+            _VERSION_SPC_4,
+            data_format,
+            _STANDARD_LENGTH - 5,
+            target_port_group_support,
+            0,
+            _CMDQUE,
+        )
+    )
     names = unit.identity.vendor_field + unit.identity.product_field + unit.identity.revision_field
     versions = struct.pack(f">{len(_VERSION_DESCRIPTORS)}H", *_VERSION_DESCRIPTORS)
-    return (bytes(flags) + names).ljust(58, b"\0") + versions.ljust(_STANDARD_LENGTH - 58, b"\0")
+    return (flags + names).ljust(58, b"\0") + versions.ljust(_STANDARD_LENGTH - 58, b"\0")

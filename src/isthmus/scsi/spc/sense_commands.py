@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from isthmus.scsi.accessibility import access_state_sense, is_connected
 from isthmus.scsi.cdb import Command
 from isthmus.scsi.readiness import state_sense
-from isthmus.scsi.sense import SenseData
+from isthmus.scsi.sense import Sense, SenseData
 from isthmus.scsi.spc.parameter_data import allocated
 from isthmus.scsi.task import GOOD, Response, Task
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
+    from isthmus.scsi.nexus import Nexus
 
 __all__ = [
     "RequestSense",
@@ -57,10 +59,14 @@ def request_sense(unit: "LogicalUnit", task: Task) -> Response:
     """
     command = task.command
     assert isinstance(command, RequestSense)
-    attention = unit.unit_attentions.take(task.nexus)
-    if attention is not None:
-        sense_data = SenseData(sense=attention)
-    else:
-        sense_data = unit.deferred_errors.take(task.nexus) or state_sense(unit)
-    data = sense_data.to_bytes(descriptor=command.descriptor_format)
+    data = _sense_data(unit, task.nexus).to_bytes(descriptor=command.descriptor_format)
     return allocated(data, command.allocation_length)
+
+
+def _sense_data(unit: "LogicalUnit", nexus: "Nexus") -> SenseData:
+    if not is_connected(unit, nexus):
+        return SenseData(sense=Sense.LOGICAL_UNIT_NOT_SUPPORTED)
+    attention = unit.tell_attention(nexus)
+    if attention is not None:
+        return SenseData(sense=attention)
+    return unit.deferred_errors.take(nexus) or access_state_sense(unit, nexus) or state_sense(unit)

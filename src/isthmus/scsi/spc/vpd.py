@@ -7,14 +7,18 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from isthmus.scsi.accessibility import is_connected
+
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
     from isthmus.scsi.nexus import Nexus
 
-__all__ = ["PAGES", "build_page"]
+__all__ = ["PAGES", "build_page", "peripheral_device_type"]
 
 _DIRECT_ACCESS: Final = 0x00
 """Peripheral qualifier 000b, device type 00h: a disk."""
+_NOT_CONNECTED: Final = 0x20
+"""Peripheral qualifier 001b: the unit is there, but cannot be reached through this target port (SPC-5 §6.7.2)."""
 _BLOCK_PAGE_LENGTH: Final = 60
 _NON_ROTATING: Final = 0x0001
 _VBULS: Final = 0x01
@@ -35,6 +39,7 @@ _T10_VENDOR_ID: Final = 1
 _EUI_64: Final = 2
 _NAA: Final = 3
 _RELATIVE_TARGET_PORT: Final = 4
+_TARGET_PORT_GROUP: Final = 5
 _SCSI_NAME_STRING: Final = 8
 _LOGICAL_UNIT: Final = 0
 _TARGET_PORT: Final = 1
@@ -48,7 +53,12 @@ _PageBuilder = Callable[["LogicalUnit", "Nexus"], bytes]
 def build_page(code: int, unit: "LogicalUnit", nexus: "Nexus") -> bytes:
     """The page `code`, which is one of `PAGES`, as `nexus` sees `unit`."""
     payload = PAGES[code](unit, nexus)
-    return struct.pack(">BBH", _DIRECT_ACCESS, code, len(payload)) + payload
+    return struct.pack(">BBH", peripheral_device_type(unit, nexus), code, len(payload)) + payload
+
+
+def peripheral_device_type(unit: "LogicalUnit", nexus: "Nexus") -> int:
+    """PERIPHERAL QUALIFIER and PERIPHERAL DEVICE TYPE, the first byte of all that INQUIRY tells."""
+    return _DIRECT_ACCESS if is_connected(unit, nexus) else _NOT_CONNECTED | _DIRECT_ACCESS
 
 
 def _supported_pages(_unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
@@ -63,10 +73,12 @@ def _device_identification(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
     """The names of the unit, then those of the target port and of the target device, which depend on the nexus."""
     identity = unit.identity
     port = struct.pack(">xxH", nexus.relative_target_port_id)
+    group = struct.pack(">xxH", unit.alua.group_of(nexus.relative_target_port_id).alua_group_id)
     designators = [
         _designator(_LOGICAL_UNIT, _NAA, _BINARY, identity.naa_designator),
         _designator(_LOGICAL_UNIT, _T10_VENDOR_ID, _ASCII, identity.t10_vendor_designator),
         _designator(_TARGET_PORT, _RELATIVE_TARGET_PORT, _BINARY, port),
+        _designator(_TARGET_PORT, _TARGET_PORT_GROUP, _BINARY, group),
         _designator(_TARGET_PORT, _SCSI_NAME_STRING, _UTF_8, _name_string(nexus.target_port_name)),
         _designator(_TARGET_DEVICE, _SCSI_NAME_STRING, _UTF_8, _name_string(nexus.target_name)),
     ]

@@ -40,6 +40,7 @@ WRITES = {
     "MODE SELECT (6)": (mode_select_6(4), bytes(4)),
     "START STOP UNIT, stop": (bytes((0x1B, 0, 0, 0, 4, 0)), b""),
     "PREVENT": (bytes((0x1E, 0, 0, 0, 1, 0)), b""),
+    "SET TARGET PORT GROUPS": (bytes((0xA4, 0x0A)) + bytes(10), b""),
 }
 ALWAYS = {
     "TEST UNIT READY": (bytes(6), b""),
@@ -50,6 +51,7 @@ ALWAYS = {
     "READ CAPACITY (16)": (bytes((0x9E, 0x10)) + bytes(11) + b"\x20\0\0", b""),
     "REPORT SUPPORTED OPERATION CODES": (bytes((0xA3, 0x0C)) + bytes(7) + b"\xff\0\0", b""),
     "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS": (bytes((0xA3, 0x0D)) + bytes(7) + b"\xff\0\0", b""),
+    "REPORT TARGET PORT GROUPS": (bytes((0xA3, 0x0A)) + bytes(7) + b"\xff\0\0", b""),
     "PERSISTENT RESERVE IN": (reserve_in(0), b""),
     "START STOP UNIT, start": (bytes((0x1B, 0, 0, 0, 1, 0)), b""),
     "ALLOW": (bytes((0x1E, 0, 0, 0, 0, 0)), b""),

@@ -76,6 +76,7 @@ def test_device_identification() -> None:
         (0, 3, 0x01, bytes.fromhex("3123456789abcdef")),
         (0, 1, 0x02, b"ACME    SHELF           S1"),
         (1, 4, 0x51, bytes((0, 0, 0, 1))),
+        (1, 5, 0x51, bytes((0, 0, 0, 0))),
         (1, 8, 0x53, b"iqn.2026-01.com.example:disks,t,0x0001\0\0"),
         (2, 8, 0x53, b"iqn.2026-01.com.example:disks\0\0\0"),
     ]
