@@ -7,7 +7,7 @@ Two families of calls:
 
 Every failure is a `BackstoreError` with the system's `errno`: ENOSPC for no room, EIO for a medium error, ENODEV for
 storage that is gone, EROFS for storage that cannot be written. A failed write leaves the bytes that it did not reach
-as they were.
+as they were; one that fails with ENOSPC leaves all of them, where `reserve` can do what it says.
 """
 
 import enum
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from typing_extensions import Buffer
 
-__all__ = ["Backstore", "Capabilities", "Extent", "Provisioning"]
+__all__ = ["Backstore", "Capabilities", "Extent", "Provisioning", "Space"]
 
 
 class Provisioning(enum.Enum):
@@ -38,17 +38,32 @@ class Extent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a backstore can do beyond reading and writing; SCSI offers to initiators only what stands here."""
+    """What a backstore can do beyond reading and writing; SCSI offers to initiators only what stands here.
+
+    It is said of the storage: whether it may be written now makes no difference.
+    """
 
     discard: bool = False
     """`discard` gives the room back, and the bytes then read as zeros."""
     discard_granularity: int = 1
     """Bytes; smaller or unaligned discards are rounded inwards, and what is left over is written with zeros."""
+    anchor: bool = False
+    """`anchor` gives back the data of bytes and keeps their room."""
     map_status: bool = False
     """`map_status` tells mapped from deallocated; without it everything counts as mapped."""
     physical_block_length: int = 512
     """Bytes that the storage writes at once; a smaller write costs it a read."""
     rotational: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """The room of thinly provisioned storage, in bytes."""
+
+    used: int
+    """What the backstore takes."""
+    available: int
+    """What is left for it, and for whoever shares the storage with it."""
 
 
 class Backstore(ABC):
@@ -65,6 +80,8 @@ class Backstore(ABC):
     read_only: bool = False
     write_back: bool = False
     """A write may return before the bytes are durable; `flush` (or `durable=True`) makes them so."""
+    volatile: bool = False
+    """Nothing outlives the process: what would be torn by a crash is gone."""
     never_blocks: bool = False
     """No call waits for anything (memory, null): the event loop may call all of them."""
     capabilities: Capabilities = Capabilities()
@@ -98,9 +115,32 @@ class Backstore(ABC):
         """Give back the room of `length` bytes, which then read as zeros."""
         self.write_zeroes(offset, length)
 
+    def anchor(self, offset: int, length: int) -> None:
+        """Give back the data of `length` bytes, which then read as zeros, and keep the room for what will be written."""
+        self.write_zeroes(offset, length)
+
+    def reserve(self, offset: int, length: int) -> None:
+        """Take the room for a write of `length` bytes from `offset`, so that it cannot run out in the middle of it.
+
+        Raises `BackstoreError` with ENOSPC, and has then changed no byte. Storage that cannot do that does nothing.
+        """
+        return
+
+    def space(self) -> Space | None:
+        """How much room is taken and left; None if the storage does not tell. May block."""
+        return None
+
     @abstractmethod
     def write_zeroes(self, offset: int, length: int, *, durable: bool = False) -> None:
         """Zero `length` bytes; the room stays taken where the storage can tell the difference."""
+
+    def copy_from(self, source: "Backstore", source_offset: int, offset: int, length: int) -> int:
+        """Copy `length` bytes of `source` to `offset` inside the system; gives how many bytes were: 0 where it cannot.
+
+        The two ranges do not overlap. What was copied is as durable as after `write`. Only failures of this backstore
+        are raised: whatever is wrong with `source`, reading from it finds it.
+        """
+        return 0
 
     def map_status(self, offset: int, length: int) -> Extent:
         """The first extent at `offset`, at most `length` bytes long."""

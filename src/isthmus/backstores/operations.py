@@ -12,21 +12,26 @@ from typing import Any, Final, Literal
 
 from typing_extensions import Buffer
 
-from isthmus.backstores.base import Backstore, Extent
+from isthmus.backstores.base import Backstore, Extent, Space
+from isthmus.backstores.copying import copy_bytes
+from isthmus.errors import BackstoreError
 
 __all__ = [
     "WOULD_BLOCK",
     "Barrier",
     "BlockOperation",
     "CompareAndWrite",
+    "Copy",
     "Discard",
     "Flush",
     "MapStatus",
+    "MeasureSpace",
     "Miscompare",
     "OrWrite",
     "Prefetch",
     "Read",
     "Resize",
+    "SourceFailure",
     "WouldBlock",
     "Write",
     "WriteRepeated",
@@ -43,6 +48,9 @@ class WouldBlock(enum.Enum):
 
     WOULD_BLOCK = 0
 
+
+_WHOLE: Final = 1 << 80
+"""Bytes: more than any storage has."""
 
 WOULD_BLOCK: Final = WouldBlock.WOULD_BLOCK
 
@@ -69,9 +77,24 @@ class BlockOperation(ABC):
         """The bytes touched, as (offset, length)."""
         return (0, 0)
 
+    @property
+    def changes(self) -> tuple[tuple[int, int], ...]:
+        """The bytes that may not be afterwards what they were before, as (offset, length)."""
+        return (self.extent,)
+
+
+class _Unchanging(BlockOperation):
+    """An operation that leaves every byte as it is."""
+
+    __slots__ = ()
+
+    @property
+    def changes(self) -> tuple[tuple[int, int], ...]:
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
-class Read(BlockOperation):
+class Read(_Unchanging):
     """Read `length` bytes from `offset`; gives a `memoryview` of them."""
 
     offset: int
@@ -94,7 +117,7 @@ class Read(BlockOperation):
 
 
 @dataclass(frozen=True, slots=True)
-class Prefetch(BlockOperation):
+class Prefetch(_Unchanging):
     """Begin to bring `length` bytes from `offset` to where a read finds them sooner, without waiting for it."""
 
     offset: int
@@ -135,6 +158,7 @@ class WriteRepeated(BlockOperation):
     durable: bool = False
 
     def run(self, backstore: Backstore) -> None:
+        backstore.reserve(self.offset, self.length)
         repeats = max(1, min(MAX_CHUNK, self.length) // len(self.pattern))
         chunk = memoryview(self.pattern * repeats)
         done = 0
@@ -149,7 +173,7 @@ class WriteRepeated(BlockOperation):
 
 
 @dataclass(frozen=True, slots=True)
-class Flush(BlockOperation):
+class Flush(_Unchanging):
     """Make all that is written durable."""
 
     def run(self, backstore: Backstore) -> None:
@@ -157,7 +181,7 @@ class Flush(BlockOperation):
 
 
 @dataclass(frozen=True, slots=True)
-class Barrier(BlockOperation):
+class Barrier(_Unchanging):
     """Nothing, but not before every access to the first `length` bytes that began earlier is over."""
 
     length: int
@@ -179,13 +203,15 @@ class Barrier(BlockOperation):
 
 @dataclass(frozen=True, slots=True)
 class Discard(BlockOperation):
-    """Give back the room of each (offset, length)."""
+    """Give back the room of each (offset, length), or with `anchor` only the data."""
 
     ranges: tuple[tuple[int, int], ...]
+    anchor: bool = False
 
     def run(self, backstore: Backstore) -> None:
+        give_back = backstore.anchor if self.anchor else backstore.discard
         for offset, length in self.ranges:
-            backstore.discard(offset, length)
+            give_back(offset, length)
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -193,6 +219,10 @@ class Discard(BlockOperation):
             return (0, 0)
         start = min(offset for offset, _ in self.ranges)
         return (start, max(offset + length for offset, length in self.ranges) - start)
+
+    @property
+    def changes(self) -> tuple[tuple[int, int], ...]:
+        return self.ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +242,7 @@ class WriteZeroes(BlockOperation):
 
 
 @dataclass(frozen=True, slots=True)
-class MapStatus(BlockOperation):
+class MapStatus(_Unchanging):
     """The provisioning of `length` bytes from `offset`: at most `limit` extents, neighbours of one state joined."""
 
     offset: int
@@ -297,13 +327,62 @@ class OrWrite(BlockOperation):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFailure:
+    """The source of a copy could not be read."""
+
+    error: BackstoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(BlockOperation):
+    """Copy `length` bytes from `source_offset` of `source` to `offset`; gives the `SourceFailure` if that failed.
+
+    The two may be one backstore, and the ranges may overlap.
+    """
+
+    source: Backstore
+    source_offset: int
+    offset: int
+    length: int
+
+    def run(self, backstore: Backstore) -> SourceFailure | None:
+        error = copy_bytes(self.source, self.source_offset, backstore, self.offset, self.length)
+        return None if error is None else SourceFailure(error)
+
+    def run_inline(self, backstore: Backstore) -> SourceFailure | Literal[WouldBlock.WOULD_BLOCK] | None:
+        """Even in memory, a long copy would keep everybody else waiting."""
+        in_memory = backstore.never_blocks and self.source.never_blocks
+        return self.run(backstore) if in_memory and self.length <= MAX_CHUNK else WOULD_BLOCK
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (self.offset, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSpace(BlockOperation):
+    """How much room is taken and left; gives a `Space`, or None if the storage does not tell."""
+
+    def run(self, backstore: Backstore) -> Space | None:
+        return backstore.space()
+
+
+@dataclass(frozen=True, slots=True)
 class Resize(BlockOperation):
-    """Change the size of the backstore to `size` bytes."""
+    """Change the size of the backstore to `size` bytes, while nothing else is done with it."""
 
     size: int
 
     def run(self, backstore: Backstore) -> None:
         backstore.resize(self.size)
+
+    @property
+    def exclusive(self) -> bool:
+        return True
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (0, _WHOLE)
 
 
 def first_difference(left: memoryview, right: memoryview) -> int:

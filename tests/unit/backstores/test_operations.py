@@ -9,8 +9,10 @@ from isthmus.backstores.base import Backstore, Extent, Provisioning
 from isthmus.backstores.operations import (
     MAX_CHUNK,
     WOULD_BLOCK,
+    Barrier,
     BlockOperation,
     CompareAndWrite,
+    Copy,
     Discard,
     Flush,
     MapStatus,
@@ -19,11 +21,14 @@ from isthmus.backstores.operations import (
     Prefetch,
     Read,
     Resize,
+    SourceFailure,
     Write,
     WriteRepeated,
     WriteZeroes,
     first_difference,
 )
+from isthmus.backstores.ramdisk import RamdiskBackstore
+from isthmus.errors import BackstoreError
 
 MAPPED, DEALLOCATED = Provisioning.MAPPED, Provisioning.DEALLOCATED
 
@@ -242,3 +247,54 @@ def test_first_difference(data: bytes, place: int, flip: int, later: set[int]) -
 def test_first_difference_at_the_edges(left: bytes, right: bytes, place: int) -> None:
     """Nothing, one byte, the last byte."""
     assert first_difference(memoryview(left), memoryview(right)) == place
+
+
+# -- Copy --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_goes_from_its_source_to_where_it_is_run() -> None:
+    """The bytes of the source arrive at the offset, and nowhere else."""
+    source, destination = RamdiskBackstore("source", 8192), RamdiskBackstore("destination", 8192)
+    source.write(0, (b"data" * 256,))
+    copy = Copy(source, 512, 4096, 512)
+    assert copy.run(destination) is None
+    assert bytes(Read(0, 8192).run(destination)) == bytes(4096) + b"data" * 128 + bytes(8192 - 4608)
+    assert copy.extent == (4096, 512)
+
+
+def test_a_copy_tells_a_failure_of_its_source_as_its_result() -> None:
+    """So whoever asked knows which of the two backstores failed."""
+
+    class Broken(RamdiskBackstore):
+        def read_into(self, offset: int, buffer: memoryview) -> None:
+            raise BackstoreError(5, "broken")
+
+    source = Broken("source", 4096)
+    source.write(0, (b"x" * 512,))
+    result = Copy(source, 0, 0, 512).run(RamdiskBackstore("destination", 4096))
+    assert isinstance(result, SourceFailure)
+    assert result.error.errno == 5
+
+
+def test_only_a_short_copy_in_memory_is_done_at_once() -> None:
+    """A long one would keep the loop from everybody else."""
+    source, destination = RamdiskBackstore("source", 4 << 20), RamdiskBackstore("destination", 4 << 20)
+    assert Copy(source, 0, 0, 1 << 20).run_inline(destination) is None
+    assert Copy(source, 0, 0, (1 << 20) + 1).run_inline(destination) is WOULD_BLOCK
+
+
+@pytest.mark.parametrize("operation", [Read(0, 512), Prefetch(0, 512), Flush(), Barrier(512), MapStatus(0, 512, 1)])
+def test_operations_that_change_nothing(operation: BlockOperation) -> None:
+    """Looking at bytes leaves them as they are."""
+    assert operation.changes == ()
+
+
+@pytest.mark.parametrize("operation", [WriteZeroes(512, 1024), WriteRepeated(512, 1024, b"x"), Write(512, (), 1024)])
+def test_operations_that_change_their_extent(operation: BlockOperation) -> None:
+    """A write may change all that it touches."""
+    assert operation.changes == ((512, 1024),)
+
+
+def test_a_discard_changes_its_ranges_alone() -> None:
+    """Not what lies between them."""
+    assert Discard(((0, 512), (4096, 512))).changes == ((0, 512), (4096, 512))
