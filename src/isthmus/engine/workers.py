@@ -4,9 +4,11 @@ Each backstore has a crew of its own. A crew starts with one worker and grows on
 others wait behind it: operations that the page cache absorbs take microseconds, and a second thread would cost them more
 in hand-overs of the interpreter than it saves; a disk that is waited for gets as many as `MAX_WORKERS` at once.
 
-What is submitted together is handed over with one wake-up, and what is finished together comes back with one.
+What is submitted together is handed over with one wake-up, and what is finished together comes back with one. What was
+finished before an operation that takes long does not wait for it: the loop looks after a crew for which jobs wait.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -15,6 +17,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
+
+import structlog
 
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import WOULD_BLOCK, BlockOperation
@@ -32,6 +36,8 @@ PATIENCE: Final = 0.0002
 IDLE: Final = 5.0
 """Seconds after which a worker with nothing to do goes home."""
 
+_log = structlog.get_logger()
+
 
 class Runnable(Protocol):
     """What a worker needs of an operation."""
@@ -41,7 +47,7 @@ class Runnable(Protocol):
 
 
 Job = tuple[Runnable, Done]
-_Result = tuple[Done, Any, BackstoreError | None]
+_Result = tuple[Done, Any, Exception | None]
 
 
 class WorkerPool:
@@ -56,10 +62,8 @@ class WorkerPool:
         self._under_way = 0
         self.delivering = False
         """Whether results are being delivered, so that `after_batch` is still to come."""
-        # An eventfd of our own: writing it lets go of the interpreter, so that the loop wakes to a free one. It takes
-        # less than half the time of call_soon_threadsafe.
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        loop.add_reader(self._bell, self._deliver)
+        self._bell = _Bell()
+        loop.add_reader(self._bell.descriptor, self._answer_bell)
 
     def submit(self, backstore: Backstore, operation: BlockOperation, done: Done) -> None:
         """Run `operation`; `done` gets its result, before this returns if nothing had to be waited for."""
@@ -84,32 +88,33 @@ class WorkerPool:
     def _hand_over(self, backstore: Backstore, jobs: Sequence[Job]) -> None:
         crew = self._crews.get(backstore)
         if crew is None:
-            crew = self._crews[backstore] = _Crew(backstore, self._loop, self._post)
+            crew = self._crews[backstore] = _Crew(backstore, self._loop, self._results, self._bell, self._deliver)
         self._under_way += len(jobs)
         crew.put(jobs)
 
-    def _post(self, results: list[_Result]) -> None:
-        """Take what a worker has finished; called on its thread."""
-        self._results.extend(results)
-        os.eventfd_write(self._bell, 1)
+    def _answer_bell(self) -> None:
+        os.eventfd_read(self._bell.descriptor)
+        self._deliver()
 
     def _deliver(self) -> None:
-        os.eventfd_read(self._bell)
         results = self._results
         self.delivering = True
-        while results:
-            done, result, error = results.popleft()
-            self._under_way -= 1
-            done(result, error)
-        self.delivering = False
-        self._after_batch()
+        try:
+            while results:
+                done, result, error = results.popleft()
+                self._under_way -= 1
+                done(result, error)
+        finally:
+            self.delivering = False
+            if results:
+                self._bell.ring()  # A receiver has failed: the others get theirs in the next turn.
+            self._after_batch()
 
     def close(self) -> None:
-        """Let go of the loop; the workers go home by themselves."""
+        """Let go of the loop; the workers finish what they have, unheard, and go home by themselves."""
         for backstore in list(self._crews):
             self.release(backstore)
-        self._loop.remove_reader(self._bell)
-        os.close(self._bell)
+        self._loop.remove_reader(self._bell.descriptor)
 
     @property
     def busy(self) -> bool:
@@ -123,13 +128,42 @@ class WorkerPool:
             crew.dismiss()
 
 
+class _Bell:
+    """Wakes the loop from a worker; open for as long as anybody may ring it.
+
+    An eventfd of our own: writing it lets go of the interpreter, so that the loop wakes to a free one. It takes less than
+    half the time of call_soon_threadsafe.
+    """
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self) -> None:
+        self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+    def ring(self) -> None:
+        os.eventfd_write(self.descriptor, 1)
+
+
 class _Crew:
     """The workers of one backstore."""
 
-    def __init__(self, backstore: Backstore, loop: AbstractEventLoop, post: Callable[[list[_Result]], None]) -> None:
+    def __init__(
+        self,
+        backstore: Backstore,
+        loop: AbstractEventLoop,
+        results: deque[_Result],
+        bell: _Bell,
+        deliver: Callable[[], None],
+    ) -> None:
+        """Workers put into `results` and ring the `bell`; `deliver` is called on the loop for what has not been rung."""
         self._backstore = backstore
         self._loop = loop
-        self._post = post
+        self._results = results
+        self._bell = bell
+        self._deliver = deliver
         self._jobs: deque[Job] = deque()
         self._wake: SimpleQueue[bool] = SimpleQueue()
         """A token for each batch put; False sends a worker home."""
@@ -139,6 +173,7 @@ class _Crew:
         self._finished = 0
         """Only compared with its own past: what two workers count at once may get lost."""
         self._watching = False
+        self._short_of_threads = False
 
     def put(self, jobs: Sequence[Job]) -> None:
         self._jobs.extend(jobs)
@@ -154,6 +189,8 @@ class _Crew:
 
     def _watch(self, finished_before: int) -> None:
         """If jobs wait and nothing was finished meanwhile, one more worker helps."""
+        if self._results:
+            self._deliver()
         self._watching = bool(self._jobs)
         if not self._watching:
             return
@@ -165,7 +202,17 @@ class _Crew:
     def _hire(self) -> None:
         with self._lock:
             self._workers += 1
-        threading.Thread(target=self._work, name=f"isthmus-{self._backstore.kind}", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name=f"isthmus-{self._backstore.kind}", daemon=True).start()
+        except RuntimeError as error:
+            # While jobs wait, `_watch` tries again.
+            with self._lock:
+                self._workers -= 1
+            if not self._short_of_threads:
+                _log.error("cannot start a thread", reason=str(error), backstore=self._backstore.identity)
+            self._short_of_threads = True
+        else:
+            self._short_of_threads = False
 
     def dismiss(self) -> None:
         for _ in range(MAX_WORKERS):
@@ -173,28 +220,29 @@ class _Crew:
 
     def _work(self) -> None:
         # A worker that is woken must not push the loop, which holds the interpreter, off its processor: it could not run.
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        with contextlib.suppress(OSError):  # Where that is not allowed, it costs speed and nothing else.
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         while self._stay():
             self._run_jobs()
 
     def _run_jobs(self) -> None:
         """Run what there is, and bring back results in batches, but none later than `PATIENCE` after the first."""
-        results: list[_Result] = []
-        started = time.monotonic()
+        rung = time.monotonic()
+        ring = False
         while True:
             try:
                 operation, done = self._jobs.popleft()
             except IndexError:
                 break
-            results.append((done, *_outcome(operation, self._backstore)))
+            self._results.append((done, *_outcome(operation, self._backstore)))
             self._finished += 1
             now = time.monotonic()
-            if now - started > PATIENCE:
-                self._post(results)
-                results = []
-                started = now
-        if results:
-            self._post(results)
+            ring = now - rung <= PATIENCE
+            if not ring:
+                self._bell.ring()
+                rung = now
+        if ring:
+            self._bell.ring()
 
     def _stay(self) -> bool:
         """Wait for the next batch; False when this worker goes home."""
@@ -212,10 +260,8 @@ class _Crew:
         return False
 
 
-def _outcome(operation: Runnable, backstore: Backstore) -> tuple[Any, BackstoreError | None]:
+def _outcome(operation: Runnable, backstore: Backstore) -> tuple[Any, Exception | None]:
     try:
         return operation.run(backstore), None
-    except BackstoreError as error:
-        return None, error
     except Exception as error:  # noqa: BLE001  whatever it was, the task must get an end
-        return None, BackstoreError(0, f"{type(error).__name__}: {error}")
+        return None, error

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from isthmus.backstores.base import Backstore
 from isthmus.engine.workers import Job
-from isthmus.errors import BackstoreError
 from isthmus.iscsi.codec import digest
 from isthmus.iscsi.opcodes import BHS_LENGTH, RESERVED_TAG
 from isthmus.iscsi.pdu import ScsiCommand
@@ -65,7 +64,7 @@ class FastWrite(IscsiTask):
         """Write; called on a worker, or on the loop if the backstore never blocks."""
         backstore.write(self._offset, (self._data,))
 
-    def finished(self, _: object, error: BackstoreError | None) -> None:
+    def finished(self, _: object, error: Exception | None) -> None:
         """The worker is done; called on the loop."""
         grant = self._grant
         if self.ended:  # Its connection was lost meanwhile.

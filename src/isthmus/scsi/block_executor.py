@@ -9,8 +9,11 @@ from isthmus.errors import BackstoreError
 
 __all__ = ["BlockExecutor", "Done", "ImmediateExecutor"]
 
-Done = Callable[[Any, BackstoreError | None], None]
-"""Called once, on the main loop, with the result of the operation or with its error."""
+Done = Callable[[Any, Exception | None], None]
+"""Called once, on the main loop, with the result of the operation or with its error.
+
+That is a `BackstoreError`; another exception, which nobody meant to raise, may come as well, and is a bug of ours.
+"""
 
 
 class BlockExecutor(Protocol):

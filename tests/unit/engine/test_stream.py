@@ -227,7 +227,9 @@ def test_the_peer_may_hang_up_anywhere(sent: int) -> None:
     assert peer.socket.closed
     assert [entry["event"] for entry in logs] == ["connection lost"]
     assert under_test.engine.idle
-    assert (under_test.loop.readers.keys() | under_test.loop.writers.keys()) <= {under_test.engine.workers._bell}
+    assert (under_test.loop.readers.keys() | under_test.loop.writers.keys()) <= {
+        under_test.engine.workers._bell.descriptor
+    }
 
 
 def test_a_bug_of_ours_costs_one_connection() -> None:
