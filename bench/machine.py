@@ -16,7 +16,7 @@ def circumstances() -> dict[str, str]:
     load = os.getloadavg()
     return {
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "revision": _output(["git", "describe", "--always", "--dirty"]),
+        "revision": _output(["git", "describe", "--always", "--dirty"], "unknown"),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "kernel": platform.release(),
         "load before": f"{load[0]:.2f} {load[1]:.2f} {load[2]:.2f}",
@@ -33,12 +33,12 @@ def _processor() -> str:
 
 
 def _package(name: str) -> str:
-    return _output(["dpkg-query", "--show", "--showformat=${Version}", name])
+    return _output(["dpkg-query", "--show", "--showformat=${Version}", name], "not installed")
 
 
-def _output(command: Sequence[str]) -> str:
+def _output(command: Sequence[str], otherwise: str) -> str:
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parent)
     except FileNotFoundError:
-        return "unknown"
-    return done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else "not installed"
+        return otherwise
+    return done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else otherwise
