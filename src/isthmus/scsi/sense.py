@@ -3,11 +3,20 @@
 import enum
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from isthmus.errors import IsthmusError
 
-__all__ = ["CheckCondition", "FieldPointer", "ProgressIndication", "Sense", "SenseData", "SenseKey"]
+__all__ = [
+    "CheckCondition",
+    "FieldPointer",
+    "ForwardedSense",
+    "ProgressIndication",
+    "SegmentPointer",
+    "Sense",
+    "SenseData",
+    "SenseKey",
+]
 
 
 class SenseKey(enum.IntEnum):
@@ -50,6 +59,7 @@ class Sense(enum.Enum):
 
     WRITE_ERROR = (SenseKey.MEDIUM_ERROR, 0x0C, 0x00)
     UNRECOVERED_READ_ERROR = (SenseKey.MEDIUM_ERROR, 0x11, 0x00)
+    MEDIUM_FORMAT_CORRUPTED = (SenseKey.MEDIUM_ERROR, 0x31, 0x00)
     FORMAT_COMMAND_FAILED = (SenseKey.MEDIUM_ERROR, 0x31, 0x01)
     SANITIZE_COMMAND_FAILED = (SenseKey.MEDIUM_ERROR, 0x31, 0x03)
 
@@ -58,21 +68,35 @@ class Sense(enum.Enum):
     INTERNAL_TARGET_FAILURE = (SenseKey.HARDWARE_ERROR, 0x44, 0x00)
     SET_TARGET_PORT_GROUPS_COMMAND_FAILED = (SenseKey.HARDWARE_ERROR, 0x67, 0x0A)
 
+    OPERATION_IN_PROGRESS = (SenseKey.ILLEGAL_REQUEST, 0x00, 0x16)
     INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT = (SenseKey.ILLEGAL_REQUEST, 0x0E, 0x03)
     PARAMETER_LIST_LENGTH_ERROR = (SenseKey.ILLEGAL_REQUEST, 0x1A, 0x00)
     INVALID_COMMAND_OPERATION_CODE = (SenseKey.ILLEGAL_REQUEST, 0x20, 0x00)
     LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE = (SenseKey.ILLEGAL_REQUEST, 0x21, 0x00)
+    INVALID_TOKEN_OPERATION_UNSUPPORTED_TOKEN_TYPE = (SenseKey.ILLEGAL_REQUEST, 0x23, 0x01)
+    INVALID_TOKEN_OPERATION_TOKEN_UNKNOWN = (SenseKey.ILLEGAL_REQUEST, 0x23, 0x04)
+    INVALID_TOKEN_OPERATION_TOKEN_REVOKED = (SenseKey.ILLEGAL_REQUEST, 0x23, 0x06)
+    INVALID_TOKEN_OPERATION_TOKEN_EXPIRED = (SenseKey.ILLEGAL_REQUEST, 0x23, 0x07)
+    INVALID_TOKEN_OPERATION_TOKEN_DELETED = (SenseKey.ILLEGAL_REQUEST, 0x23, 0x09)
+    INVALID_TOKEN_OPERATION_INVALID_TOKEN_LENGTH = (SenseKey.ILLEGAL_REQUEST, 0x23, 0x0A)
     INVALID_FIELD_IN_CDB = (SenseKey.ILLEGAL_REQUEST, 0x24, 0x00)
     LOGICAL_UNIT_NOT_SUPPORTED = (SenseKey.ILLEGAL_REQUEST, 0x25, 0x00)
     INVALID_FIELD_IN_PARAMETER_LIST = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x00)
     PARAMETER_NOT_SUPPORTED = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x01)
     PARAMETER_VALUE_INVALID = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x02)
     INVALID_RELEASE_OF_PERSISTENT_RESERVATION = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x04)
+    TOO_MANY_TARGET_DESCRIPTORS = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x06)
+    UNSUPPORTED_TARGET_DESCRIPTOR_TYPE_CODE = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x07)
+    TOO_MANY_SEGMENT_DESCRIPTORS = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x08)
+    UNSUPPORTED_SEGMENT_DESCRIPTOR_TYPE_CODE = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x09)
+    INLINE_DATA_LENGTH_EXCEEDED = (SenseKey.ILLEGAL_REQUEST, 0x26, 0x0B)
     COMMAND_SEQUENCE_ERROR = (SenseKey.ILLEGAL_REQUEST, 0x2C, 0x00)
     SAVING_PARAMETERS_NOT_SUPPORTED = (SenseKey.ILLEGAL_REQUEST, 0x39, 0x00)
     INVALID_MESSAGE_ERROR = (SenseKey.ILLEGAL_REQUEST, 0x49, 0x00)
     MEDIUM_REMOVAL_PREVENTED = (SenseKey.ILLEGAL_REQUEST, 0x53, 0x02)
+    INSUFFICIENT_RESOURCES = (SenseKey.ILLEGAL_REQUEST, 0x55, 0x03)
     INSUFFICIENT_REGISTRATION_RESOURCES = (SenseKey.ILLEGAL_REQUEST, 0x55, 0x04)
+    INSUFFICIENT_RESOURCES_TO_CREATE_ROD_TOKEN = (SenseKey.ILLEGAL_REQUEST, 0x55, 0x0D)
 
     NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED = (SenseKey.UNIT_ATTENTION, 0x28, 0x00)
     POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED = (SenseKey.UNIT_ATTENTION, 0x29, 0x00)
@@ -95,6 +119,15 @@ class Sense(enum.Enum):
 
     WRITE_PROTECTED = (SenseKey.DATA_PROTECT, 0x27, 0x00)
     SPACE_ALLOCATION_FAILED_WRITE_PROTECT = (SenseKey.DATA_PROTECT, 0x27, 0x07)
+    PERSISTENT_RESERVATION_INFORMATION_LOST = (SenseKey.DATA_PROTECT, 0x44, 0x01)
+
+    COPY_ABORTED = (SenseKey.COPY_ABORTED, 0x00, 0x00)
+    """With the additional sense code NO ADDITIONAL SENSE INFORMATION."""
+    UNREACHABLE_COPY_TARGET = (SenseKey.COPY_ABORTED, 0x08, 0x04)
+    THIRD_PARTY_DEVICE_FAILURE = (SenseKey.COPY_ABORTED, 0x0D, 0x01)
+    INCORRECT_COPY_TARGET_DEVICE_TYPE = (SenseKey.COPY_ABORTED, 0x0D, 0x03)
+    COPY_TARGET_DEVICE_DATA_UNDERRUN = (SenseKey.COPY_ABORTED, 0x0D, 0x04)
+    UNEXPECTED_INEXACT_SEGMENT = (SenseKey.COPY_ABORTED, 0x26, 0x0A)
 
     UNEXPECTED_UNSOLICITED_DATA = (SenseKey.ABORTED_COMMAND, 0x0C, 0x0C)
     NOT_ENOUGH_UNSOLICITED_DATA = (SenseKey.ABORTED_COMMAND, 0x0C, 0x0D)
@@ -146,11 +179,35 @@ class ProgressIndication:
         return struct.pack(">BH", 0x80, self.progress)
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentPointer:
+    """Which byte of a segment descriptor of a copy is wrong (SPC-5 §4.4.2.4.6); `SenseData.segment` says of which."""
+
+    byte: int
+
+    def to_bytes(self) -> bytes:
+        """The three bytes of SENSE KEY SPECIFIC, with SKSV and SD."""
+        return struct.pack(">BH", 0xA0, self.byte)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardedSense:
+    """What the source or the destination of a copy answered (SPC-5 §4.4.2.7)."""
+
+    from_source: bool
+    status: int
+    sense: bytes
+
+
 _FIXED_LENGTH: Final = 18
 _RESPONSE_CODE_FIXED: Final = 0x70
 _RESPONSE_CODE_DESCRIPTOR: Final = 0x72
 _DESCRIPTOR_INFORMATION: Final = 0x00
+_DESCRIPTOR_COMMAND_SPECIFIC: Final = 0x01
 _DESCRIPTOR_SENSE_KEY_SPECIFIC: Final = 0x02
+_DESCRIPTOR_FORWARDED: Final = 0x0C
+_FORWARDED_SOURCE: Final = 1
+_FORWARDED_DESTINATION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +215,14 @@ class SenseData:
     """One whole report: the sense, and what goes with it."""
 
     sense: Sense
-    specific: FieldPointer | ProgressIndication | None = None
+    specific: FieldPointer | ProgressIndication | SegmentPointer | None = None
     information: int | None = None
     """The first LBA that failed, or what the command defines (SPC-5 §4.4.2.2)."""
     deferred: bool = False
     """It tells of a command whose status has gone out already (SPC-5 §4.4.7)."""
+    segment: int | None = None
+    """The number of the segment descriptor that failed, in COMMAND-SPECIFIC INFORMATION (SPC-5 §5.18.7)."""
+    forwarded: ForwardedSense | None = None
 
     def to_bytes(self, *, descriptor: bool = False) -> bytes:
         """Fixed format (SPC-5 §4.4.3), or descriptor format (§4.4.2) when D_SENSE asks for it.
@@ -183,17 +243,39 @@ class SenseData:
         data[13] = self.sense.ascq
         if self.specific is not None:
             data[15:18] = self.specific.to_bytes()
+        if self.segment is not None:
+            struct.pack_into(">H", data, 10, self.segment)
+        if self.forwarded is not None:
+            self._append_forwarded(data, self.forwarded)
         return bytes(data)
+
+    @staticmethod
+    def _append_forwarded(data: bytearray, forwarded: ForwardedSense) -> None:
+        """The status and the sense behind the rest; the byte of COMMAND-SPECIFIC INFORMATION says where they begin."""
+        data[8 if forwarded.from_source else 9] = len(data)
+        data += bytes((forwarded.status,)) + forwarded.sense
+        data[7] = len(data) - 8
 
     def _descriptor_format(self) -> bytes:
         descriptors = b""
         if self.information is not None:
             descriptors += struct.pack(">BBBxQ", _DESCRIPTOR_INFORMATION, 10, 0x80, self.information)
+        if self.segment is not None:
+            descriptors += struct.pack(">BBxxQ", _DESCRIPTOR_COMMAND_SPECIFIC, 10, self.segment)
         if self.specific is not None:
             descriptors += struct.pack(">BBxx3sx", _DESCRIPTOR_SENSE_KEY_SPECIFIC, 6, self.specific.to_bytes())
+        if self.forwarded is not None:
+            descriptors += _forwarded_descriptor(self.forwarded)
         code = _RESPONSE_CODE_DESCRIPTOR | self.deferred
         head = (code, self.sense.key, self.sense.asc, self.sense.ascq, len(descriptors))
         return struct.pack(">BBBBxxxB", *head) + descriptors
+
+
+def _forwarded_descriptor(forwarded: ForwardedSense) -> bytes:
+    which = _FORWARDED_SOURCE if forwarded.from_source else _FORWARDED_DESTINATION
+    # Descriptors are multiples of four bytes long; sense data tells its own length.
+    sense = forwarded.sense + bytes(-len(forwarded.sense) % 4)
+    return bytes((_DESCRIPTOR_FORWARDED, len(sense) + 2, which, forwarded.status)) + sense
 
 
 class CheckCondition(IsthmusError):
@@ -208,3 +290,10 @@ class CheckCondition(IsthmusError):
     ) -> None:
         super().__init__(sense.name)
         self.sense_data = SenseData(sense=sense, specific=field, information=information)
+
+    @classmethod
+    def of(cls, sense_data: SenseData) -> Self:
+        """The same, with all that there is to report."""
+        error = cls(sense_data.sense)
+        error.sense_data = sense_data
+        return error
