@@ -5,6 +5,7 @@ from typing import Final
 
 from isthmus.scsi.opcodes import CommandDescriptor
 from isthmus.scsi.sbc.commands import ROWS as SBC_ROWS
+from isthmus.scsi.sbc.medium_commands import ROWS as MEDIUM_ROWS
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
 from isthmus.scsi.spc.commands import ROWS as SPC_ROWS
 
@@ -44,6 +45,10 @@ class CommandTable:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def without_discard(self) -> "CommandTable":
+        """The table of a unit whose backstore cannot give room back."""
+        return CommandTable(row for row in self._rows if not row.needs_discard)
+
     def find(self, cdb: bytes) -> CommandDescriptor:
         """The row for `cdb`; raises `CheckCondition` for an opcode or a service action that is not in the table."""
         row = self._plain.get(cdb[0])
@@ -74,5 +79,5 @@ class CommandTable:
         return opcode in self._actions
 
 
-DISK_COMMANDS: Final = CommandTable((*SPC_ROWS, *SBC_ROWS))
+DISK_COMMANDS: Final = CommandTable((*SPC_ROWS, *SBC_ROWS, *MEDIUM_ROWS))
 """What a disk can do (SBC-4 table 31)."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from isthmus.errors import BackstoreError
 from isthmus.scsi.background import BackgroundSteps
 from isthmus.scsi.backstore_errors import sense_for
-from isthmus.scsi.sense import SenseData
+from isthmus.scsi.sense import CheckCondition, SenseData
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
@@ -69,5 +69,11 @@ def deferring(unit: "LogicalUnit", nexus: "Nexus", steps: BackgroundSteps) -> Ba
     try:
         yield from steps
     except BackstoreError as error:
-        if nexus in unit.nexuses:
-            unit.deferred_errors.establish(nexus, sense_for(error, None, unit.block_length))
+        _defer(unit, nexus, sense_for(error, None, unit.block_length))
+    except CheckCondition as error:
+        _defer(unit, nexus, error.sense_data)
+
+
+def _defer(unit: "LogicalUnit", nexus: "Nexus", sense_data: SenseData) -> None:
+    if nexus in unit.nexuses:
+        unit.deferred_errors.establish(nexus, sense_data)

@@ -15,9 +15,10 @@ from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.deferred_errors import DeferredErrors
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
+from isthmus.scsi.medium_work import MediumWork, load_medium_failure
 from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.range_lock import RangeLock
-from isthmus.scsi.readiness import MediumWork, PowerCondition
+from isthmus.scsi.readiness import PowerCondition
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.mode_pages import ModePages
 from isthmus.scsi.spc.reservations import Reservations
@@ -60,7 +61,7 @@ class LogicalUnit:
         if block_length not in BLOCK_LENGTHS:
             raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
         self.backstore = backstore
-        self.table = table
+        self.table = table if backstore.capabilities.discard else table.without_discard()
         self.mode = ModePages(write_back=backstore.write_back)
         self.reservations = Reservations()
         self.block_length = block_length
@@ -77,8 +78,8 @@ class LogicalUnit:
         """Cleared when the medium of a removable unit is ejected (SBC-4 §5.31)."""
         self.medium_work: MediumWork | None = None
         """The format or sanitize operation that is going on."""
-        self.medium_failure: Sense | None = None
-        """What such an operation that failed has left behind."""
+        self.medium_failure = load_medium_failure(self.state, self.identity.serial)
+        """What such an operation that failed, or was interrupted, has left behind."""
         self.power_condition = PowerCondition.ACTIVE
         self.started = True
         """Cleared by START STOP UNIT; the unit is then not ready (SBC-4 §5.31)."""
@@ -224,6 +225,11 @@ class LogicalUnit:
         """The backstore has another size: tell every nexus (SBC-4 §4.11)."""
         self.unit_attentions.establish_for_all(Sense.CAPACITY_DATA_HAS_CHANGED)
         self.refresh_grants()
+
+    def stop_background(self) -> None:
+        """Begin nothing further in the background: the server ends."""
+        for run in tuple(self.background):
+            run.stop()
 
 
 def _nothing() -> None:

@@ -15,6 +15,7 @@ from isthmus.scsi.task import Response, Task
 if TYPE_CHECKING:
     from isthmus.scsi.cdb import Command
     from isthmus.scsi.logical_unit import LogicalUnit
+    from isthmus.scsi.medium_work import MediumOperation
 
 __all__ = ["AccessClass", "CommandDescriptor", "Handler", "Parser", "ReservationClass", "Steps"]
 
@@ -71,8 +72,10 @@ class CommandDescriptor:
     """Answers NOT READY while the unit is stopped or has no medium."""
     runs_while_sanitizing: bool = False
     """Runs while a sanitize operation goes on, and after one that failed (SBC-4 §4.11.2)."""
-    runs_after_failed_sanitize: bool = False
-    """Is a way out of the failure of a sanitize operation (SBC-4 §4.11.4)."""
+    recovers: "frozenset[MediumOperation]" = frozenset()
+    """The operations on the whole medium whose failure this command is a way out of (SBC-4 §4.11.4, §4.33)."""
+    needs_discard: bool = False
+    """Only a unit whose backstore can give room back has this command."""
     writes_medium: bool = False
     """Answers DATA PROTECT, WRITE PROTECTED while the unit, the mapping or SWP forbids writing (SBC-4 §4.13)."""
     access: AccessClass = AccessClass.ACTIVE

@@ -5,19 +5,16 @@ there, a format operation that goes on or has failed, a unit that was stopped.
 """
 
 import enum
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from isthmus.scsi.medium_work import MediumFailure, MediumOperation, MediumWork
 from isthmus.scsi.opcodes import CommandDescriptor, ReservationClass
-from isthmus.scsi.sense import ProgressIndication, Sense, SenseData
+from isthmus.scsi.sense import Sense, SenseData
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
 
-__all__ = ["MediumWork", "PowerCondition", "leaves_low_power", "state_sense", "unreadiness"]
-
-_WHOLE: Final = 0x1_0000
-_MOST_PROGRESS: Final = 0xFFFF
+__all__ = ["PowerCondition", "leaves_low_power", "state_sense", "unreadiness"]
 
 
 class PowerCondition(enum.Enum):
@@ -28,39 +25,21 @@ class PowerCondition(enum.Enum):
     STANDBY = Sense.STANDBY_CONDITION_ACTIVATED_BY_COMMAND
 
 
-@dataclass(slots=True)
-class MediumWork:
-    """A format or sanitize operation that is going on."""
-
-    sense: Sense
-    """What commands are refused with meanwhile."""
-    total: int
-    """Bytes to be written in all."""
-    done: int = 0
-
-    @property
-    def sense_data(self) -> SenseData:
-        """The sense, with how far the work has come (SPC-5 §4.4.2.4.4)."""
-        progress = self.done * _WHOLE // self.total if self.total else 0
-        return SenseData(sense=self.sense, specific=ProgressIndication(min(progress, _MOST_PROGRESS)))
-
-
 def unreadiness(unit: "LogicalUnit", row: CommandDescriptor) -> SenseData | None:
     """Why the command of `row` cannot run now; None if it can."""
-    sanitizing = _sanitize_state(unit)
-    if sanitizing is not None:
-        failed = unit.medium_work is None
-        allowed = row.runs_while_sanitizing or (failed and row.runs_after_failed_sanitize)
-        return None if allowed else sanitizing
-    return _medium_state(unit) if row.needs_medium else None
+    state = unit.medium_work or _unrecovered(unit, row)
+    if state is not None and state.operation is MediumOperation.SANITIZE:
+        return None if row.runs_while_sanitizing else state.sense_data
+    return _medium_state(unit, state) if row.needs_medium else None
 
 
 def state_sense(unit: "LogicalUnit") -> SenseData:
     """What REQUEST SENSE says of the state of the unit (SPC-5 §6.39)."""
-    state = _sanitize_state(unit) or _medium_state(unit)
-    if state is not None:
-        return state
-    return SenseData(sense=unit.power_condition.value or Sense.NO_ADDITIONAL_SENSE_INFORMATION)
+    state = unit.medium_work or unit.medium_failure
+    if state is not None and state.operation is MediumOperation.SANITIZE:
+        return state.sense_data
+    quiet = SenseData(sense=unit.power_condition.value or Sense.NO_ADDITIONAL_SENSE_INFORMATION)
+    return _medium_state(unit, state) or quiet
 
 
 def leaves_low_power(row: CommandDescriptor) -> bool:
@@ -68,22 +47,16 @@ def leaves_low_power(row: CommandDescriptor) -> bool:
     return row.needs_medium and row.reservation is not ReservationClass.ALWAYS
 
 
-def _sanitize_state(unit: "LogicalUnit") -> SenseData | None:
-    work = unit.medium_work
-    if work is not None:
-        return work.sense_data if work.sense is Sense.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS else None
-    if unit.medium_failure is Sense.SANITIZE_COMMAND_FAILED:
-        return SenseData(sense=unit.medium_failure)
-    return None
+def _unrecovered(unit: "LogicalUnit", row: CommandDescriptor) -> MediumFailure | None:
+    failure = unit.medium_failure
+    return None if failure is None or failure.operation in row.recovers else failure
 
 
-def _medium_state(unit: "LogicalUnit") -> SenseData | None:
+def _medium_state(unit: "LogicalUnit", state: MediumWork | MediumFailure | None) -> SenseData | None:
     if not unit.medium_present:
         return SenseData(sense=Sense.MEDIUM_NOT_PRESENT)
-    if unit.medium_work is not None:
-        return unit.medium_work.sense_data
-    if unit.medium_failure is not None:
-        return SenseData(sense=unit.medium_failure)
+    if state is not None:
+        return state.sense_data
     if not unit.started:
         return SenseData(sense=Sense.LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED)
     return None

@@ -12,9 +12,9 @@ from isthmus.backstores.operations import WOULD_BLOCK, BlockOperation, WouldBloc
 
 __all__ = [
     "IDENTIFYING_INFORMATION",
+    "MEDIUM_WORK",
     "MODE_PAGES",
     "RESERVATIONS",
-    "SANITIZE",
     "MemoryStateStore",
     "SaveState",
     "UnitStateStore",
@@ -26,8 +26,8 @@ MODE_PAGES: Final = "mode-pages"
 """The saved values of the mode pages (SPC-5 §5.11)."""
 IDENTIFYING_INFORMATION: Final = "identifying-information"
 """What SET IDENTIFYING INFORMATION has set (SPC-5 §6.48)."""
-SANITIZE: Final = "sanitize"
-"""A sanitize operation that is not over, or that has failed (SBC-4 §4.11)."""
+MEDIUM_WORK: Final = "medium-work"
+"""A format or sanitize operation that is not over, or that has failed (SBC-4 §4.11, §4.33)."""
 
 
 class UnitStateStore(Protocol):

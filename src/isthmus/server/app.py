@@ -116,6 +116,8 @@ class Server:
         for listener in listeners:
             listener.stop()
         await limiter.stop()
+        for unit in self._units:
+            unit.stop_background()
         await _drain(engine)
 
     def _directory(self, engine: ReferenceEngine) -> Directory:

@@ -21,6 +21,7 @@ _NOT_CONNECTED: Final = 0x20
 """Peripheral qualifier 001b: the unit is there, but cannot be reached through this target port (SPC-5 §6.7.2)."""
 _BLOCK_PAGE_LENGTH: Final = 60
 _NON_ROTATING: Final = 0x0001
+_WABEREQ_READS_END_WELL: Final = 0x40
 _VBULS: Final = 0x01
 _NOMINAL_ROTATION_RATE: Final = 7200
 """What storage that turns is said to turn at: initiators look only at whether it does."""
@@ -132,10 +133,12 @@ def _block_limits(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
 def _block_device_characteristics(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
     """SBC-4 §6.6.2; the nominal form factor is not reported, as there is none.
 
+    WABEREQ: after a block erase, which a unit has that can give room back, reads end without an error (§4.11.5).
     VBULS: VERIFY compares unmapped blocks like any others (§5.36), they read as zeros.
     """
     rotation_rate = _NOMINAL_ROTATION_RATE if unit.backstore.capabilities.rotational else _NON_ROTATING
-    return struct.pack(">HxxB", rotation_rate, _VBULS).ljust(_BLOCK_PAGE_LENGTH, b"\0")
+    wabereq = _WABEREQ_READS_END_WELL if unit.backstore.capabilities.discard else 0
+    return struct.pack(">HxBB", rotation_rate, wabereq, _VBULS).ljust(_BLOCK_PAGE_LENGTH, b"\0")
 
 
 def _logical_block_provisioning(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:

@@ -31,6 +31,7 @@ READS = {
     "GET LBA STATUS": (bytes((0x9E, 0x12)) + bytes(11) + b"\x20\0\0", b""),
     "MODE SENSE (6)": (mode_sense_6(), b""),
 }
+    "READ DEFECT DATA (10)": (b"\x37" + bytes(9), b""),
 WRITES = {
     "WRITE (10)": (write_10(0, 1), bytes(512)),
     "UNMAP": (b"\x42" + bytes(7) + b"\x08\0", bytes.fromhex("0006 0000 00000000")),
@@ -40,6 +41,8 @@ WRITES = {
     "MODE SELECT (6)": (mode_select_6(4), bytes(4)),
     "START STOP UNIT, stop": (bytes((0x1B, 0, 0, 0, 4, 0)), b""),
     "PREVENT": (bytes((0x1E, 0, 0, 0, 1, 0)), b""),
+    "FORMAT UNIT": (b"\x04" + bytes(5), b""),
+    "SANITIZE": (b"\x48\x02" + bytes(8), b""),
     "SET TARGET PORT GROUPS": (bytes((0xA4, 0x0A)) + bytes(10), b""),
 }
 ALWAYS = {
@@ -234,7 +237,7 @@ def test_invariants(steps: list[Callable[[Reservations], object]]) -> None:
 def test_every_command_is_judged() -> None:
     """Each row of the disk's command table has been given to the access tests, or is one of reservations themselves."""
     judged = {cdb[0] for cdb, _ in (READS | WRITES | ALWAYS).values()}
-    kin = {0x08, 0xA8, 0x88, 0xAF, 0x8F, 0x90, 0x5A}
+    kin = {0x08, 0xA8, 0x88, 0xAF, 0x8F, 0x90, 0x5A, 0xB7}
     writing_kin = {0x0A, 0xAA, 0x8A, 0x2E, 0xAE, 0x8E, 0x91, 0x8B, 0x93, 0x55}
     own = {0x16, 0x17, 0x56, 0x57, 0x5F}
     assert {row.opcode for row in DISK_COMMANDS} == judged | kin | writing_kin | own

@@ -55,9 +55,9 @@ def test_one_command(row: CommandDescriptor, timeouts: bool) -> None:
 @pytest.mark.parametrize(
     ("options", "opcode", "action"),
     [
-        (1, 0x04, 0),  # FORMAT UNIT
-        (2, 0x04, 0),
-        (3, 0x04, 0),
+        (1, 0x07, 0),  # REASSIGN BLOCKS
+        (2, 0x07, 0),
+        (3, 0x07, 0),
         (2, 0x9E, 0x11),
         (3, 0x9E, 0x11),
         (3, 0x28, 1),  # READ (10) has no service action 1

@@ -1,0 +1,200 @@
+"""Operations on a whole medium, from the first block to the last or to their failure."""
+
+import errno
+
+import pytest
+
+from isthmus.backstores.operations import Barrier, Flush, Read, WriteZeroes
+from isthmus.errors import BackstoreError, ConfigurationError
+from isthmus.scsi.background import BackgroundRun
+from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.medium_work import (
+    MediumFailure,
+    MediumOperation,
+    MediumWork,
+    forget_medium_failure,
+    load_medium_failure,
+    work_on_medium,
+)
+from isthmus.scsi.sense import CheckCondition, ProgressIndication, Sense
+from isthmus.scsi.state_store import MEDIUM_WORK, MemoryStateStore
+from isthmus.scsi.status import Status
+from tests.support.primary import data_of, inquiry, refusal
+from tests.support.scsi import TEST_UNIT_READY, Bench, HeldExecutor, make_unit, read_10
+
+ERROR = BackstoreError(errno.EIO, "the disk is broken")
+REQUEST_SENSE = bytes((3, 0, 0, 0, 18, 0))
+HALVES = (WriteZeroes(0, 1 << 19), WriteZeroes(1 << 19, 1 << 19))
+
+
+class Work:
+    """An operation in two steps on a bench that holds each."""
+
+    def __init__(self, operation: MediumOperation, *, unrestricted: bool = False) -> None:
+        self.executor = HeldExecutor()
+        self.store = MemoryStateStore()
+        self.unit = make_unit(state=self.store)
+        self.bench = Bench(unit=self.unit, executor=self.executor)
+        self.over: list[Exception | None] = []
+        steps = work_on_medium(self.unit, operation, lambda: HALVES, total=1 << 20, unrestricted=unrestricted)
+        BackgroundRun(self.unit, self.executor, steps, lambda _, error: self.over.append(error)).start()
+
+    @property
+    def record(self) -> bytes | None:
+        """What would be there after a restart."""
+        return self.store.load(self.unit.identity.serial, MEDIUM_WORK)
+
+    def fail_after(self, count: int) -> None:
+        """Let `count` steps succeed, and then fail one."""
+        for _ in range(count):
+            self.executor.finish()
+        self.executor.finish(error=ERROR)
+
+
+@pytest.mark.parametrize(
+    ("operation", "sense"),
+    [
+        (MediumOperation.FORMAT, Sense.LOGICAL_UNIT_NOT_READY_FORMAT_IN_PROGRESS),
+        (MediumOperation.SANITIZE, Sense.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS),
+    ],
+)
+def test_from_begin_to_end(operation: MediumOperation, sense: Sense) -> None:
+    """Nobody gets at the medium meanwhile; the record stands from before the first step to after the last flush."""
+    work = Work(operation)
+    (grant,) = work.bench.nexus.grants.values()
+    progress = []
+    while work.executor.operations:
+        assert (grant.reads, grant.writes) == (False, False)
+        assert refusal(work.bench.run(TEST_UNIT_READY))[0] is sense
+        assert refusal(work.bench.run(read_10(0, 1)))[0] is sense
+        assert data_of(work.bench.run(inquiry()))
+        told = data_of(work.bench.run(REQUEST_SENSE))
+        assert (told[2], told[12], told[13], told[15]) == (sense.key, sense.asc, sense.ascq, 0x80)
+        progress.append(int.from_bytes(told[16:18]))
+        work.executor.finish()
+    assert progress == [0, 0, 0, 0x8000, 0xFFFF, 0xFFFF]
+    assert work.over == [None]
+    assert work.record is None
+    assert work.bench.run(TEST_UNIT_READY).status is Status.GOOD
+    assert (grant.reads, grant.writes) == (True, True)
+
+
+def test_order_of_the_steps() -> None:
+    """First the record, then whatever was under way ends, then the steps, and all is durable before the record goes."""
+    work = Work(MediumOperation.FORMAT)
+    done = []
+    while work.executor.operations:
+        done.append((work.executor.operations[0].extent, work.executor.operations[0].exclusive, work.record))
+        work.executor.finish()
+    record = b"format\n"
+    assert done == [
+        ((0, 0), False, None),
+        (Barrier(1 << 20).extent, True, record),
+        (HALVES[0].extent, False, record),
+        (HALVES[1].extent, False, record),
+        (Flush().extent, False, record),
+        ((0, 0), False, record),
+    ]
+
+
+@pytest.mark.parametrize("successes", [2, 3, 4, 5])
+@pytest.mark.parametrize(
+    ("operation", "failed", "left_behind"),
+    [
+        (MediumOperation.FORMAT, Sense.FORMAT_COMMAND_FAILED, Sense.MEDIUM_FORMAT_CORRUPTED),
+        (MediumOperation.SANITIZE, Sense.SANITIZE_COMMAND_FAILED, Sense.SANITIZE_COMMAND_FAILED),
+    ],
+)
+def test_failure(operation: MediumOperation, failed: Sense, left_behind: Sense, successes: int) -> None:
+    """After a failed step, flush or record the medium is left behind, also for the next run."""
+    work = Work(operation)
+    work.fail_after(successes)
+    (error,) = work.over
+    assert isinstance(error, CheckCondition)
+    assert error.sense_data.sense is failed
+    assert refusal(work.bench.run(TEST_UNIT_READY))[0] is left_behind
+    assert refusal(work.bench.run(read_10(0, 1)))[0] is left_behind
+    assert data_of(work.bench.run(REQUEST_SENSE))[12] == left_behind.asc
+    again = make_unit(state=work.store)
+    assert again.medium_failure == MediumFailure(operation)
+    assert not again.is_ready
+
+
+def test_no_record_no_work() -> None:
+    """If not even the record can be saved nothing is touched, and the unit is as it was."""
+    work = Work(MediumOperation.SANITIZE)
+    work.fail_after(0)
+    assert work.over == [ERROR]
+    assert work.executor.operations == []
+    assert work.unit.medium_failure is None
+    assert work.bench.run(TEST_UNIT_READY).status is Status.GOOD
+
+
+def test_reset_does_not_end_it() -> None:
+    """A reset, or the loss of a nexus, leaves it going (SBC-4 §4.11.2)."""
+    work = Work(MediumOperation.SANITIZE)
+    work.executor.finish()
+    work.unit.reset(Sense.BUS_DEVICE_RESET_FUNCTION_OCCURRED, by=work.bench.nexus, done=lambda: None)
+    work.bench.router.nexus_lost(work.bench.nexus)
+    nexus = work.bench.connect(isid=2)
+    sense = Sense.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS
+    assert refusal(work.bench.run(TEST_UNIT_READY, nexus=nexus))[0] is sense
+    work.executor.finish_all()
+    assert work.over == [None]
+
+
+def test_server_that_stops() -> None:
+    """When the server ends in the middle the unit stays closed, and is left behind for the next run."""
+    work = Work(MediumOperation.SANITIZE, unrestricted=True)
+    for _ in range(3):
+        work.executor.finish()
+    work.unit.stop_background()
+    work.executor.finish_all()
+    assert refusal(work.bench.run(TEST_UNIT_READY))[0] is Sense.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS
+    assert work.record == b"sanitize unrestricted\n"
+    assert make_unit(state=work.store).medium_failure == MediumFailure(MediumOperation.SANITIZE, unrestricted=True)
+
+
+def test_waits_for_what_is_under_way() -> None:
+    """A read that began before is over before the first block changes."""
+    executor = HeldExecutor()
+    bench = Bench(executor=executor)
+    read = bench.start(read_10(0, 1))
+    steps = work_on_medium(bench.unit, MediumOperation.FORMAT, lambda: HALVES, total=1 << 20)
+    BackgroundRun(bench.unit, executor, steps, lambda *_: None).start()
+    executor.finish(1)
+    assert [type(operation) for operation in executor.operations] == [Read]
+    executor.finish_all()
+    assert bench.owner.status(read) is Status.GOOD
+    assert bench.unit.is_ready
+
+
+def test_forget() -> None:
+    """A failure that is forgotten is forgotten for good; if that cannot be recorded it is not forgotten."""
+    store = MemoryStateStore()
+    unit = make_unit()
+    store.save(unit.identity.serial, MEDIUM_WORK, b"sanitize\n")
+    executor = HeldExecutor()
+    unit = make_unit(state=store)
+    for error in (ERROR, None):
+        BackgroundRun(unit, executor, forget_medium_failure(unit), lambda *_: None).start()
+        executor.finish(error=error)
+        assert unit.is_ready is (error is None)
+    assert load_medium_failure(store, unit.identity.serial) is None
+
+
+@pytest.mark.parametrize("record", [b"", b"format", b"sanitize unrestricted", b"polish\n"])
+def test_unknown_record(record: bytes) -> None:
+    """A record that nobody can read stops the start."""
+    store = MemoryStateStore()
+    unit = make_unit()
+    store.save(unit.identity.serial, MEDIUM_WORK, record)
+    with pytest.raises(ConfigurationError, match="unknown form"):
+        LogicalUnit(unit.backstore, state=store, identity=unit.identity)
+
+
+@pytest.mark.parametrize(("done", "total", "progress"), [(0, 0, 0), (0, 10, 0), (5, 10, 0x8000), (10, 10, 0xFFFF)])
+def test_progress(done: int, total: int, progress: int) -> None:
+    """Progress is told in 65536ths, and never as the whole."""
+    work = MediumWork(MediumOperation.FORMAT, total, done)
+    assert work.sense_data.specific == ProgressIndication(progress)
