@@ -36,7 +36,7 @@ from isthmus.config.settings import (
 from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
 
-__all__ = ["Remark", "dump", "load"]
+__all__ = ["Remark", "dump", "load", "read", "read_parts"]
 
 _Object = Mapping[str, Any]
 
@@ -91,13 +91,11 @@ class _Reader:
                 discovery = _discovery(module)
         _refuse_repeated("backstore", [store.key for store in stores])
         _refuse_repeated("target", [target.name for target in targets])
-        configuration = Configuration(
+        return Configuration(
             backstores={store.key: store for store in stores},
             targets={target.name: target for target in targets},
             discovery=discovery,
         )
-        configuration.check()
-        return configuration
 
     def _is_iscsi(self, fabric: object, where: str) -> bool:
         if fabric != "iscsi":
@@ -206,6 +204,18 @@ def load(text: str) -> tuple[Configuration, list[Remark]]:
         ) from None
     except RecursionError:
         raise ConfigurationError("the saved configuration is nested too deeply", "restore a backup") from None
+    return read(document)
+
+
+def read(document: object) -> tuple[Configuration, list[Remark]]:
+    """The configuration in a saved form whose JSON is parsed already; see `load`."""
+    configuration, remarks = read_parts(document)
+    configuration.check()
+    return configuration, remarks
+
+
+def read_parts(document: object) -> tuple[Configuration, list[Remark]]:
+    """See `read`; but what is there may name what is elsewhere, so the whole is not checked."""
     if not isinstance(document, dict):
         raise ConfigurationError("the saved configuration is not an object", "see saveconfig.json(5)")
     reader = _Reader()

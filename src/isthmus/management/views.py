@@ -1,0 +1,142 @@
+"""What the daemon shows: values that every face renders in its own way. They cross the control socket as JSON objects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+__all__ = [
+    "ApplyReport",
+    "BackstoreView",
+    "ConnectionView",
+    "PortalView",
+    "SessionView",
+    "VersionView",
+]
+
+
+class _View:
+    """Reads itself from the JSON object that it crosses the socket as; what it does not know is left out."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """The view in `document`; raises `KeyError` or `TypeError` for another object."""
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
+        return cls(**{name: _frozen(value) for name, value in document.items() if name in known})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyReport(_View):
+    """What became of a new configuration."""
+
+    revision: int
+    """Of the configuration that runs now."""
+    changes: tuple[str, ...]
+    """What was changed (with `dry_run`: would be), a line each, in the order of doing; empty: nothing differed."""
+    warnings: tuple[str, ...] = ()
+    """What was done, but not to the end: a portal that cannot be bound now, a file that could not be flushed, …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionView(_View):
+    """One connection of a session."""
+
+    cid: int
+    state: str
+    """As RFC 7143 §8.1 calls it: LOGGED_IN, …"""
+    peer: str
+    """ADDRESS:PORT of the initiator, IPv6 in brackets."""
+    local: str
+    """ADDRESS:PORT that it came in on."""
+    header_digest: str
+    data_digest: str
+    max_recv_data_segment_length: int
+    max_xmit_data_segment_length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionView(_View):
+    """One session."""
+
+    tsih: int
+    session_type: str
+    """Normal or Discovery."""
+    state: str
+    """As RFC 7143 §8.3 calls it: LOGGED_IN, FAILED, …"""
+    initiator_name: str
+    initiator_alias: str
+    isid: str
+    """12 hex digits."""
+    target_name: str
+    """Empty for a discovery session."""
+    target_portal_group_tag: int
+    dynamic: bool
+    """The initiator has no node ACL: demo mode let it in."""
+    chap_user: str
+    """Empty: nobody had to prove anything."""
+    luns: tuple[int, ...]
+    """The LUNs that it sees."""
+    parameters: Mapping[str, Any]
+    """The results of the negotiation, by the names of the text keys."""
+    connections: tuple[ConnectionView, ...]
+    commands_in_progress: int
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """See `_View.read`."""
+        connections = tuple(ConnectionView.read(connection) for connection in document["connections"])
+        return super(SessionView, cls).read({**document, "connections": connections})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortalView(_View):
+    """One portal of the configuration, or the default one that stands in where a target names none."""
+
+    target_name: str
+    target_portal_group_tag: int
+    portal: str
+    """ADDRESS:PORT as configured."""
+    listening: bool
+    bound: str = ""
+    """ADDRESS:PORT that is listened on: another than configured if port 0 asked for any."""
+    problem: str = ""
+    """Why it does not listen; it is tried again."""
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackstoreView(_View):
+    """One backstore as it runs."""
+
+    path: str
+    """As in the configuration: /backstores/KIND/NAME."""
+    size: int
+    """Bytes."""
+    block_length: int
+    """Bytes."""
+    active: bool
+    """A LUN stands on it."""
+    problem: str = ""
+    """Why it does not run; it is tried again when the configuration is next applied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionView(_View):
+    """Who answers."""
+
+    version: str
+    """Of the program."""
+    pid: int
+    started: float
+    """Seconds since 1970, UTC."""
+    state_directory: str
+    """Where saveconfig.json is kept."""
+    loaded_from: str
+    """The file that the daemon started from; empty: none was there."""
+    remarks: tuple[str, ...] = ()
+    """What of it could not be honoured, and which damaged files were passed over."""
