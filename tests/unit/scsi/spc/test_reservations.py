@@ -30,8 +30,8 @@ READS = {
     "PRE-FETCH (10)": (b"\x34" + bytes(7) + b"\1\0", b""),
     "GET LBA STATUS": (bytes((0x9E, 0x12)) + bytes(11) + b"\x20\0\0", b""),
     "MODE SENSE (6)": (mode_sense_6(), b""),
-}
     "READ DEFECT DATA (10)": (b"\x37" + bytes(9), b""),
+}
 WRITES = {
     "WRITE (10)": (write_10(0, 1), bytes(512)),
     "UNMAP": (b"\x42" + bytes(7) + b"\x08\0", bytes.fromhex("0006 0000 00000000")),
@@ -40,9 +40,9 @@ WRITES = {
     "COMPARE AND WRITE": (b"\x89" + bytes(12) + b"\1\0\0", bytes(1024)),
     "MODE SELECT (6)": (mode_select_6(4), bytes(4)),
     "START STOP UNIT, stop": (bytes((0x1B, 0, 0, 0, 4, 0)), b""),
-    "PREVENT": (bytes((0x1E, 0, 0, 0, 1, 0)), b""),
     "FORMAT UNIT": (b"\x04" + bytes(5), b""),
     "SANITIZE": (b"\x48\x02" + bytes(8), b""),
+    "PREVENT": (bytes((0x1E, 0, 0, 0, 1, 0)), b""),
     "SET TARGET PORT GROUPS": (bytes((0xA4, 0x0A)) + bytes(10), b""),
 }
 ALWAYS = {
