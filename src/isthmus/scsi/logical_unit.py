@@ -221,15 +221,15 @@ class LogicalUnit:
             self.unit_attentions.establish_for_all(sense, but=but)
         self.refresh_grants()
 
-    def capacity_changed(self) -> None:
-        """The backstore has another size: tell every nexus (SBC-4 §4.11)."""
-        self.unit_attentions.establish_for_all(Sense.CAPACITY_DATA_HAS_CHANGED)
-        self.refresh_grants()
-
     def stop_background(self) -> None:
         """Begin nothing further in the background: the server ends."""
         for run in tuple(self.background):
             run.stop()
+
+    def capacity_changed(self) -> None:
+        """The backstore has another size: tell every nexus (SBC-4 §4.11)."""
+        self.unit_attentions.establish_for_all(Sense.CAPACITY_DATA_HAS_CHANGED)
+        self.refresh_grants()
 
 
 def _nothing() -> None:
