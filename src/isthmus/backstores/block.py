@@ -3,6 +3,8 @@
 It is opened exclusively, so a device that is mounted, or that another such program holds, is refused; so is one whose
 sectors are longer than the blocks that will be asked for. Memory for O_DIRECT must be aligned, and what callers bring
 is not: everything goes through aligned buffers, which costs one copy.
+
+Nothing is prefetched: what the page cache read ahead would not be read from there.
 """
 
 import errno
@@ -40,7 +42,7 @@ class BlockBackstore(DescriptorBackstore):
     ) -> None:
         """Take over `storage`, which is open with O_DIRECT."""
         super().__init__(storage, read_only=read_only, write_back=write_back, alignment=device.logical_sector_length)
-        self.capabilities = device.capabilities(writable=not read_only)
+        self.capabilities = device.capabilities()
         self._buffers = AlignedBuffers()
 
     @classmethod

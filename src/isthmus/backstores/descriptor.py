@@ -18,6 +18,7 @@ import errno
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from typing_extensions import Buffer
@@ -76,7 +77,9 @@ class DescriptorBackstore(Backstore):
 
     def write(self, offset: int, buffers: Sequence[Buffer], *, durable: bool = False) -> None:
         views = as_bytes(buffers)
-        self._before_change(offset, total_length(views))
+        length = total_length(views)
+        self._before_change(offset, length)
+        self._take_room(offset, length)
         if self.write_back and not durable:
             self._write_out(offset, views)
         else:
@@ -109,13 +112,24 @@ class DescriptorBackstore(Backstore):
 
     def discard(self, offset: int, length: int) -> None:
         self._before_change(offset, length)
-        self._apply(PUNCH_HOLE, offset, length)
+        self._discard(offset, length)
         self._after_change(durable=False)
+
+    def _discard(self, offset: int, length: int) -> None:
+        self._apply(PUNCH_HOLE, offset, length)
 
     def write_zeroes(self, offset: int, length: int, *, durable: bool = False) -> None:
         self._before_change(offset, length)
+        self._take_room(offset, length)
         self._apply(_ZERO_RANGE, offset, length)
         self._after_change(durable=durable)
+
+    def reserve(self, offset: int, length: int) -> None:
+        self._before_change(offset, length)
+        self._take_room(offset, length)
+
+    def _take_room(self, offset: int, length: int) -> None:
+        """Make a change of `length` bytes from `offset` safe from running out of room in the middle, where that can be."""
 
     def _apply(self, mode: FallocateMode, offset: int, length: int) -> None:
         """`mode` for the part that is aligned, zeros for what is left over on both sides."""
@@ -191,6 +205,13 @@ class DescriptorBackstore(Backstore):
         except OSError as error:
             raise translated(error, f"resizing {self.path}") from error
         self.flush()
+
+    @property
+    def present_size(self) -> int | None:
+        """Bytes that the storage has now, which somebody else may have changed; None if it cannot be asked."""
+        with suppress(BackstoreError):
+            return self._end()
+        return None
 
     def close(self) -> None:
         if self._descriptor < 0:

@@ -43,10 +43,10 @@ class BlockDeviceProperties:
             rotational=is_rotational(number),
         )
 
-    def capabilities(self, *, writable: bool) -> Capabilities:
+    def capabilities(self) -> Capabilities:
         """What a backstore on the device can do."""
         return Capabilities(
-            discard=writable and self.can_deallocate,
+            discard=self.can_deallocate,
             discard_granularity=self.deallocation_granularity,
             physical_block_length=self.physical_sector_length,
             rotational=self.rotational,

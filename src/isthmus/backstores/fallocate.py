@@ -9,7 +9,7 @@ __all__ = ["FallocateMode", "fallocate", "is_unsupported"]
 
 
 class FallocateMode(enum.IntFlag):
-    """What to do with the range (linux/falloc.h)."""
+    """What to do with the range (linux/falloc.h); KEEP_SIZE alone takes room for it and leaves its bytes as they are."""
 
     KEEP_SIZE = 0x01
     PUNCH_HOLE = 0x02

@@ -17,6 +17,7 @@ class NullBackstore(Backstore):
     """Zeros. Nothing is ever stored, so every promise about it is kept."""
 
     kind = "null"
+    volatile = True
     never_blocks = True
     capabilities = Capabilities(discard=True)
 

@@ -360,7 +360,7 @@ class Copy(BlockOperation):
 
 
 @dataclass(frozen=True, slots=True)
-class MeasureSpace(BlockOperation):
+class MeasureSpace(_Unchanging):
     """How much room is taken and left; gives a `Space`, or None if the storage does not tell."""
 
     def run(self, backstore: Backstore) -> Space | None:

@@ -3,11 +3,12 @@
 import errno
 import mmap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, Self
 
 from typing_extensions import Buffer
 
-from isthmus.backstores.base import Backstore, Capabilities, Extent, Provisioning
+from isthmus.backstores.base import Backstore, Capabilities, Extent, Provisioning, Space
 from isthmus.backstores.failures import not_writable
 from isthmus.backstores.registry import BackstoreSpec
 from isthmus.backstores.transfer import as_bytes, inner_range
@@ -28,6 +29,7 @@ class RamdiskBackstore(Backstore):
     """
 
     kind = "ramdisk"
+    volatile = True
     never_blocks = True
     capabilities = Capabilities(discard=True, discard_granularity=_PAGE, map_status=True, physical_block_length=_PAGE)
 
@@ -113,6 +115,10 @@ class RamdiskBackstore(Backstore):
         provisioning = Provisioning.MAPPED if is_mapped else Provisioning.DEALLOCATED
         return Extent(length=end - offset, provisioning=provisioning)
 
+    def space(self) -> Space:
+        """The pages that hold something, and the memory that the system could still give (proc_meminfo(5))."""
+        return Space(used=self._written.count(1) * _PAGE, available=_available_memory())
+
     def resize(self, size: int) -> None:
         if size <= 0:
             raise BackstoreError(errno.EINVAL, f"the memory disk {self._name} cannot be {size} bytes long")
@@ -131,6 +137,14 @@ class RamdiskBackstore(Backstore):
     def close(self) -> None:
         self._bytes.release()
         self._memory.close()
+
+
+def _available_memory() -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        name, value, *_ = line.split()
+        if name == "MemAvailable:":
+            return int(value) << 10
+    return 0
 
 
 def _pages(length: int) -> int:

@@ -3,14 +3,15 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 
-from isthmus.backstores.base import Extent, Provisioning
+from isthmus.backstores.base import Extent, Provisioning, Space
 from isthmus.backstores.fileio import FileBackstore
-from isthmus.backstores.operations import MapStatus
+from isthmus.backstores.operations import MapStatus, Write, WriteRepeated, WriteZeroes
 from isthmus.backstores.registry import BackstoreSpec
 from isthmus.errors import BackstoreError
 from tests.support.backstore_model import Step, check_against_bytearray, contents, steps
@@ -198,14 +199,20 @@ def test_a_file_system_without_holes_maps_everything(tmp_path: Path, monkeypatch
         assert disk.map_status(0, SIZE) == Extent(length=SIZE, provisioning=Provisioning.MAPPED)
 
 
-def test_a_full_file_system_says_where_it_stopped(tmp_path: Path) -> None:
-    """ENOSPC names the first byte that found no room; the ones before it are there, and room that comes back is used."""
+@pytest.mark.parametrize("durable", [False, True])
+@pytest.mark.parametrize(
+    "operation", [Write(0, (b"b" * SIZE,), SIZE), WriteRepeated(0, SIZE, b"b"), WriteZeroes(0, SIZE)]
+)
+def test_a_write_that_finds_no_room_changes_no_byte(
+    operation: Write | WriteRepeated | WriteZeroes, durable: bool, tmp_path: Path
+) -> None:
+    """Neither where there was data nor where there was still room; and room that comes back is used."""
     with tmpfs(tmp_path, 64 << 10) as directory, open_file(directory / "disk.img") as disk:
+        disk.write(0, [b"a" * (32 << 10)])
         with pytest.raises(BackstoreError) as caught:
-            disk.write(0, [b"a" * SIZE])
-        stopped = 64 << 10
-        assert (caught.value.errno, caught.value.offset) == (errno.ENOSPC, stopped)
-        assert contents(disk, 0, stopped + 4096) == b"a" * stopped + bytes(4096)
+            replace(operation, durable=durable).run(disk)
+        assert caught.value.errno == errno.ENOSPC
+        assert contents(disk, 0, SIZE) == b"a" * (32 << 10) + bytes(SIZE - (32 << 10))
         disk.discard(0, 32 << 10)
         disk.write(512 << 10, [b"b" * 4096], durable=True)
         assert contents(disk, 512 << 10, 4096) == b"b" * 4096
@@ -265,12 +272,14 @@ def test_a_real_failure_to_write_back_is_not_forgotten(tmp_path: Path) -> None:
             ext4(device, tmp_path) as directory,
             open_file(directory / "disk.img", size=8 << 20) as disk,
         ):
-            disk.write(0, [b"x" * (8 << 20)])
+            for offset in range(0, 8 << 20, 4096):  # a block at a time, so that no room is reserved first
+                disk.write(offset, [b"x" * 4096])
             for _ in range(2):
                 with pytest.raises(BackstoreError) as caught:
                     disk.flush()
                 assert caught.value.errno == errno.EIO
-            os.fdatasync(disk._storage.side_descriptor)  # the system has forgotten
+            with suppress(OSError):  # the system has forgotten the data, if not what it knows of the file
+                os.fdatasync(disk._storage.side_descriptor)
             with pytest.raises(BackstoreError):
                 disk.write(0, [b"y"])
             with pytest.raises(BackstoreError):
@@ -293,13 +302,55 @@ def test_a_device_can_be_served_through_the_page_cache(tmp_path: Path) -> None:
         disk.close()
 
 
-def test_a_file_served_read_only_offers_no_discard(tmp_path: Path) -> None:
-    """What cannot be changed has nothing to give back."""
+def test_a_file_served_read_only_is_as_thin_as_before(tmp_path: Path) -> None:
+    """What it can do is said of the storage, not of who may use it; and asking leaves no trace on it."""
     (tmp_path / "disk.img").write_bytes(bytes(SIZE))
+    with open_file(tmp_path / "disk.img") as disk:
+        capabilities = disk.capabilities
+    before = (tmp_path / "disk.img").stat()
     with open_file(tmp_path / "disk.img", read_only=True) as disk:
-        assert not disk.capabilities.discard
+        assert disk.capabilities == capabilities
+        assert disk.capabilities.discard
         assert disk.capabilities.map_status
+        after = (tmp_path / "disk.img").stat()
+        assert (after.st_mtime_ns, after.st_ctime_ns) == (before.st_mtime_ns, before.st_ctime_ns)
+        with pytest.raises(BackstoreError) as caught:
+            disk.discard(0, 4096)
+        assert caught.value.errno == errno.EROFS
         assert contents(disk, 0, 10) == bytes(10)
+
+
+def test_anchored_bytes_read_as_zeros_and_keep_their_room(tmp_path: Path) -> None:
+    """So a write there finds room on a file system that has none left."""
+    with tmpfs(tmp_path, 64 << 10) as directory, open_file(directory / "disk.img") as disk:
+        assert disk.capabilities.anchor
+        disk.write(0, [b"a" * (64 << 10)])
+        disk.anchor(0, 32 << 10)
+        assert contents(disk, 0, 64 << 10) == bytes(32 << 10) + b"a" * (32 << 10)
+        with pytest.raises(BackstoreError):
+            disk.write(64 << 10, [b"b" * 4096])
+        disk.write(0, [b"b" * (32 << 10)])
+        assert contents(disk, 0, 32 << 10) == b"b" * (32 << 10)
+
+
+def test_space_is_what_the_file_takes_and_its_file_system_has_left(tmp_path: Path) -> None:
+    """Both follow what is written and given back."""
+    with tmpfs(tmp_path, 1 << 20) as directory, open_file(directory / "disk.img", size=8 << 20) as disk:
+        assert disk.space() == Space(used=0, available=1 << 20)
+        disk.write(4 << 20, [b"a" * (256 << 10)])
+        assert disk.space() == Space(used=256 << 10, available=768 << 10)
+        disk.discard(4 << 20, 256 << 10)
+        assert disk.space() == Space(used=0, available=1 << 20)
+
+
+def test_space_of_a_device_is_not_known(tmp_path: Path) -> None:
+    """It does not tell what it takes of whatever is below it."""
+    sectors = tmp_path / "sectors.img"
+    sectors.write_bytes(bytes(SIZE))
+    with loop_device(sectors) as device:
+        disk = FileBackstore.open(BackstoreSpec(kind="fileio", path=str(device)))
+        assert disk.space() is None
+        disk.close()
 
 
 def test_a_late_read_does_not_reach_another_file(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from isthmus.backstores.operations import (
     Discard,
     Flush,
     MapStatus,
+    MeasureSpace,
     Miscompare,
     OrWrite,
     Prefetch,
@@ -78,6 +79,9 @@ class Recorder(Backstore):
         self.calls.append(("map", offset, length))
         return self.extents.pop(0) if self.extents else super().map_status(offset, length)
 
+    def space(self) -> None:
+        self.calls.append(("space",))
+
     def resize(self, size: int) -> None:
         self.calls.append(("resize", size))
 
@@ -101,7 +105,9 @@ OPERATIONS: list[tuple[BlockOperation, tuple[int, int], tuple[object, ...]]] = [
     (OrWrite(2, memoryview(b"ab")), (2, 2), ("write", 2, 2, False)),
     (OrWrite(2, memoryview(b"ab"), durable=True), (2, 2), ("write", 2, 2, True)),
     (Flush(), (0, 0), ("flush",)),
-    (Resize(32), (0, 0), ("resize", 32)),
+    (Discard(((2, 6),), anchor=True), (2, 6), ("zero", 2, 6, False)),
+    (MeasureSpace(), (0, 0), ("space",)),
+    (Resize(32), (0, 1 << 80), ("resize", 32)),
 ]
 
 
@@ -138,8 +144,8 @@ def test_inline_where_something_might_block(
 
 @pytest.mark.parametrize(("operation", "extent", "call"), OPERATIONS)
 def test_exclusive_operations(operation: BlockOperation, extent: tuple[int, int], call: tuple[object, ...]) -> None:
-    """Operations that read what they then write have their bytes for themselves."""
-    assert operation.exclusive is isinstance(operation, CompareAndWrite | OrWrite)
+    """Operations that read what they then write have their bytes for themselves, and a change of the size has all."""
+    assert operation.exclusive is isinstance(operation, CompareAndWrite | OrWrite | Resize)
 
 
 def test_read() -> None:
