@@ -7,7 +7,8 @@ from isthmus.errors import BackstoreError
 from isthmus.scsi.command_table import DISK_COMMANDS
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.sense import FieldPointer, Sense, SenseKey
-from isthmus.scsi.spc.reservations import ReservationType, ReserveOutAction
+from isthmus.scsi.spc.persistent_reservations import ReservationType
+from isthmus.scsi.spc.reservations import ReserveOutAction
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response
 from tests.support.disk import Memory

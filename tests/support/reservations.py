@@ -5,7 +5,8 @@ from typing import Any
 
 from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.sense import Sense
-from isthmus.scsi.spc.reservations import ReservationType, ReserveOutAction
+from isthmus.scsi.spc.persistent_reservations import ReservationType
+from isthmus.scsi.spc.reservations import ReserveOutAction
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response
 from tests.support.primary import data_of, reserve_in, reserve_out, reserve_out_list

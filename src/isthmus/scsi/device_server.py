@@ -17,7 +17,7 @@ from isthmus.scsi.execution import Execution
 from isthmus.scsi.opcodes import CommandDescriptor
 from isthmus.scsi.readiness import PowerCondition, leaves_low_power, unreadiness
 from isthmus.scsi.sense import CheckCondition, Sense, SenseData
-from isthmus.scsi.spc.reservations import ReservationConflict
+from isthmus.scsi.spc.persistent_reservations import ReservationConflict
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response, Task, TaskAttribute
 from isthmus.scsi.unit_attention import is_reset

@@ -21,6 +21,7 @@ from isthmus.scsi.range_lock import RangeLock
 from isthmus.scsi.readiness import PowerCondition
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.mode_pages import ModePages
+from isthmus.scsi.spc.reservation_record import load_reservations
 from isthmus.scsi.spc.reservations import Reservations
 from isthmus.scsi.state_store import MemoryStateStore, UnitStateStore
 from isthmus.scsi.task import TASK_ABORTED, Response, Task
@@ -49,13 +50,15 @@ class LogicalUnit:
         identity: UnitIdentity | None = None,
         limits: Limits | None = None,
         state: UnitStateStore | None = None,
+        accept_lost_reservations: bool = False,
         call_later: CallLater | None = None,
         alua_group: AluaPortGroup | None = None,
     ) -> None:
         """Lengths are bytes. Raises `ConfigurationError` for a block length that no initiator can use.
 
         `removable`: the medium can be ejected and loaded (RMB). `state` keeps what must outlive a restart; without one
-        it is kept in memory. `call_later` times transitions between access states; `alua_group` is the target port
+        it is kept in memory. `accept_lost_reservations`: where their record is damaged, the initiators have to replace them
+        before they can use the unit; else that is a `ConfigurationError`. `call_later` times transitions between access states; `alua_group` is the target port
         group of every port that is put into no other.
         """
         if block_length not in BLOCK_LENGTHS:
@@ -73,6 +76,9 @@ class LogicalUnit:
         self.identity = identity or UnitIdentity.derived(backstore.identity)
         self.limits = limits or Limits.for_backstore(backstore, block_length)
         self.state = state or MemoryStateStore()
+        self.reservations = Reservations(
+            load_reservations(self.state, self.identity.serial, accept_loss=accept_lost_reservations)
+        )
         self.removable = removable
         self.medium_present = True
         """Cleared when the medium of a removable unit is ejected (SBC-4 §5.31)."""

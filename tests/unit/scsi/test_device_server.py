@@ -8,7 +8,7 @@ from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.opcodes import Handler, Parser
 from isthmus.scsi.sense import Sense, SenseData
-from isthmus.scsi.spc.reservations import Registrant, ReservationConflict, ReservationType
+from isthmus.scsi.spc.persistent_reservations import Registrant, ReservationConflict, ReservationType
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import GOOD, Response, TaskAttribute
 from tests.support.scsi import TEST_UNIT_READY, Bench, HeldExecutor, make_unit, read_10, sense_of, write_10
@@ -30,8 +30,8 @@ def reserve_for_other(bench: Bench) -> Nexus:
     """Another nexus takes an exclusive access reservation; gives that nexus."""
     other = bench.connect(isid=2)
     holder = Registrant.of(other)
-    bench.unit.reservations.register(holder, 1)
-    bench.unit.reservations.reserve(holder, ReservationType.EXCLUSIVE_ACCESS)
+    bench.unit.reservations.persistent.register(holder, 1)
+    bench.unit.reservations.persistent.reserve(holder, ReservationType.EXCLUSIVE_ACCESS)
     return other
 
 
@@ -111,7 +111,7 @@ def test_order_of_obstacles() -> None:
     unit.read_only = True
     assert sense_of(bench.run(write_10(0, 1), bytes(512))) == code(RESET)
     assert bench.run(write_10(0, 1), bytes(512)).status is Status.RESERVATION_CONFLICT
-    unit.reservations.clear(Registrant.of(other))
+    unit.reservations.persistent.clear(Registrant.of(other))
     assert sense_of(bench.run(write_10(0, 1), bytes(512))) == code(CHANGED)
     not_ready = Sense.LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED
     assert sense_of(bench.run(write_10(0, 1), bytes(512))) == code(not_ready)

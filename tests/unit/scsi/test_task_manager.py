@@ -3,7 +3,7 @@ import pytest
 from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.sense import Sense
-from isthmus.scsi.spc.reservations import Registrant, ReservationType
+from isthmus.scsi.spc.persistent_reservations import Registrant, ReservationType
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import GOOD, TASK_ABORTED, Task, TaskAttribute
 from isthmus.scsi.task_manager import FunctionResult, SamFunction
@@ -227,8 +227,8 @@ def test_persistent_reservation_survives_a_reset(function: SamFunction) -> None:
     """A persistent reservation is there to outlive resets."""
     bench = Bench()
     holder = Registrant.of(bench.connect(isid=2))
-    bench.unit.reservations.register(holder, 1)
-    bench.unit.reservations.reserve(holder, ReservationType.WRITE_EXCLUSIVE)
+    bench.unit.reservations.persistent.register(holder, 1)
+    bench.unit.reservations.persistent.reserve(holder, ReservationType.WRITE_EXCLUSIVE)
     manage(bench, function)
     bench.unit.unit_attentions.clear(bench.nexus)
     assert bench.run(write_10(0, 1), bytes(512)).status is Status.RESERVATION_CONFLICT

@@ -6,7 +6,7 @@ from isthmus.scsi.fast_path_grant import FastPathGrant
 from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.nexus import LunMapping
 from isthmus.scsi.sense import Sense
-from isthmus.scsi.spc.reservations import Registrant, ReservationType
+from isthmus.scsi.spc.persistent_reservations import Registrant, ReservationType
 from isthmus.scsi.task import TaskAttribute
 from tests.support.scsi import Bench, HeldExecutor, read_10, write_10
 
@@ -84,7 +84,7 @@ def _reserve(bench: Bench, reservation_type: ReservationType) -> Callable[[], ob
     reserve = bytes([0x5F, 0x01, reservation_type, 0, 0, 0, 0, 0, 24, 0])
     bench.run(reserve, key + new_key + bytes(8), nexus=other)
     release = bytes([0x5F, 0x02, reservation_type, 0, 0, 0, 0, 0, 24, 0])
-    assert bench.unit.reservations.is_holder(Registrant.of(other))
+    assert bench.unit.reservations.persistent.is_holder(Registrant.of(other))
     return lambda: bench.start(release, key + bytes(16), nexus=other)
 
 

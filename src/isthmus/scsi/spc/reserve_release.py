@@ -7,7 +7,10 @@ Who may send them when is decided in `reservations`.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from isthmus.scsi.background import BackgroundSteps
 from isthmus.scsi.cdb import Command
+from isthmus.scsi.opcodes import Steps
+from isthmus.scsi.spc.persistent_reservations import ReservationConflict
 from isthmus.scsi.task import GOOD, Response, Task
 
 if TYPE_CHECKING:
@@ -36,11 +39,21 @@ def parse_release(_cdb: bytes, _unit: "LogicalUnit") -> Release:
     return Release()
 
 
-def reserve(unit: "LogicalUnit", task: Task) -> Response:
+def reserve(unit: "LogicalUnit", task: Task) -> Steps:
     """From now on nobody else gets at the medium."""
+    yield from unit.reservations.turns.in_turn(_reserve(unit, task))
+    return GOOD
+
+
+def _reserve(unit: "LogicalUnit", task: Task) -> BackgroundSteps:
+    assert task.descriptor is not None
+    assert task.command is not None
+    # Somebody may have registered while this task waited for its turn.
+    if unit.reservations.conflicts(task.nexus, task.descriptor, task.command):
+        raise ReservationConflict("the unit is reserved")
     unit.reservations.spc2_reserve(task.nexus)
     unit.refresh_grants()
-    return GOOD
+    yield from ()
 
 
 def release(unit: "LogicalUnit", task: Task) -> Response:

@@ -2,25 +2,12 @@ import pytest
 
 from isthmus.scsi.cdb_check import check_cdb
 from isthmus.scsi.command_table import CommandTable
-from isthmus.scsi.opcodes import CommandDescriptor, ReservationClass
+from isthmus.scsi.opcodes import CommandDescriptor
 from isthmus.scsi.sense import CheckCondition
 from isthmus.scsi.spc.commands import ROWS
 
 NAMES = [row.name for row in ROWS]
 CDB_LENGTHS = {0: 6, 1: 10, 2: 10, 5: 12, 4: 16}
-ALLOWED_BESIDE_ANY_RESERVATION = {
-    "TEST UNIT READY",
-    "REQUEST SENSE",
-    "INQUIRY",
-    "REPORT LUNS",
-    "REPORT TARGET PORT GROUPS",
-    "REPORT SUPPORTED OPERATION CODES",
-    "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
-    "PERSISTENT RESERVE IN, READ KEYS",
-    "PERSISTENT RESERVE IN, READ RESERVATION",
-    "PERSISTENT RESERVE IN, REPORT CAPABILITIES",
-    "PERSISTENT RESERVE IN, READ FULL STATUS",
-}
 
 
 def test_one_table() -> None:
@@ -57,14 +44,6 @@ def test_bits_outside_the_mask(row: CommandDescriptor) -> None:
             pointer = caught.value.sense_data.specific
             assert pointer is not None
             assert pointer.to_bytes() == bytes((0xC8 | bit, 0, byte))
-
-
-def test_reservation_classes() -> None:
-    """Just these commands run whatever is reserved (SPC-5 §5.14.1); only MODE SENSE is like a read."""
-    allowed = {row.name for row in ROWS if row.reservation is ReservationClass.ALWAYS}
-    assert allowed == ALLOWED_BESIDE_ANY_RESERVATION
-    like_reads = {row.name for row in ROWS if row.reservation is ReservationClass.READ}
-    assert like_reads == {"MODE SENSE (6)", "MODE SENSE (10)"}
 
 
 def test_only_test_unit_ready_needs_the_medium() -> None:

@@ -3,8 +3,9 @@ import struct
 import pytest
 
 from isthmus.scsi.sense import Sense
-from isthmus.scsi.spc.persistent_reserve_in import transport_id
-from isthmus.scsi.spc.reservations import ReservationType, ReserveOutAction
+from isthmus.scsi.spc.persistent_reservations import ReservationType
+from isthmus.scsi.spc.reservations import ReserveOutAction
+from isthmus.scsi.spc.transport_id import transport_id
 from tests.support.primary import data_of, in_cdb, refusal, reserve_in
 from tests.support.reservations import KEY_A, KEY_B, KEY_C, SharedDisk
 from tests.support.scsi import Bench
@@ -60,8 +61,16 @@ def test_read_reservation(reservation_type: ReservationType) -> None:
 
 
 def test_report_capabilities() -> None:
-    """REPORT CAPABILITIES: CRH, all six types, what is allowed beside them; nothing that is refused elsewhere."""
-    assert data_of(Bench().run(reserve_in(2))) == bytes.fromhex("0008 10 d0 ea01 0000")
+    """REPORT CAPABILITIES: all there is (RLR_C, CRH, SIP_C, ATP_C, PTPL_C), all six types, what is allowed beside them."""
+    assert data_of(Bench().run(reserve_in(2))) == bytes.fromhex("0008 9d c0 ea01 0000")
+
+
+def test_report_activation() -> None:
+    """PTPL_A tells whether a loss of power would leave the state alone, as the last registration has asked for it."""
+    disk = SharedDisk()
+    for flags, activated in ((0x00, 0xC0), (0x01, 0xC1), (0x00, 0xC0)):
+        disk.out(disk.a, ReserveOutAction.REGISTER_AND_IGNORE_EXISTING_KEY, action_key=KEY_A, flags=flags)
+        assert data_of(disk.bench.run(reserve_in(2)))[3] == activated
 
 
 @pytest.mark.parametrize("reservation_type", ReservationType)
@@ -84,19 +93,6 @@ def test_full_status_without_reservation() -> None:
     disk = SharedDisk()
     disk.register((disk.a, KEY_A))
     assert full_status(disk) == [(KEY_A, 0, 0, 1, transport_id(PORT.format(1)))]
-
-
-@pytest.mark.parametrize(
-    ("name", "length"),
-    [("iqn.a,i,0x000000000001", 24), ("iqn.ab,i,0x000000000001", 24), ("iqn.abc,i,0x00000000001", 24), ("x", 20)],
-)
-def test_transport_id(name: str, length: int) -> None:
-    """A TransportID ends in at least one null, and has a length that is a multiple of four and at least 24."""
-    data = transport_id(name)
-    assert data[:4] == bytes((0x45, 0, 0, length))
-    assert len(data) == 4 + length
-    assert data[4:].rstrip(b"\0") == name.encode()
-    assert data.endswith(b"\0")
 
 
 @pytest.mark.parametrize("action", range(4, 0x20))

@@ -1,7 +1,8 @@
 import pytest
 
 from isthmus.scsi.sense import FieldPointer, Sense
-from isthmus.scsi.spc.reservations import ReservationType, ReserveOutAction
+from isthmus.scsi.spc.persistent_reservations import ReservationType
+from isthmus.scsi.spc.reservations import ReserveOutAction
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import GOOD
 from tests.support.primary import in_cdb, in_list, refusal, reserve_out, reserve_out_list
@@ -110,15 +111,6 @@ def test_another_registrant_unregisters(reservation_type: ReservationType) -> No
     disk.out(disk.b, REGISTER, key=KEY_B)
     assert disk.reservation() == before
     assert disk.attentions() == NOBODY
-
-
-@pytest.mark.parametrize("action", [REGISTER, REGISTER_AND_IGNORE])
-@pytest.mark.parametrize(("flag", "bit"), [(0x08, 3), (0x04, 2), (0x01, 0)])
-def test_what_is_not_offered(action: ReserveOutAction, flag: int, bit: int) -> None:
-    """SPEC_I_PT, ALL_TG_PT and APTPL are refused by name, and then nothing is registered."""
-    disk = SharedDisk()
-    assert refusal(disk.out(disk.a, action, action_key=KEY_A, flags=flag)) == in_list(20, bit)
-    assert disk.keys() == []
 
 
 @pytest.mark.parametrize("action", [RESERVE, RELEASE, CLEAR, PREEMPT])
@@ -366,14 +358,15 @@ def test_take_over_with_a_bad_type(reservation_type: int, scope: int, bit: int) 
     assert (disk.keys(), disk.reservation(), disk.generation()) == ([KEY_A, KEY_B], (KEY_A, EA), 2)
 
 
-def test_preempted_nexus_prevents_nothing_any_more() -> None:
-    """With the registration goes what the nexus had prevented."""
+@pytest.mark.parametrize("action", [PREEMPT, PREEMPT_AND_ABORT])
+def test_preempted_nexus_prevents_nothing_any_more(action: ReserveOutAction) -> None:
+    """PREEMPT AND ABORT allows again what the preempted nexus had prevented; PREEMPT does not speak of it."""
     disk = SharedDisk()
     disk.register_all()
     for nexus in (disk.a, disk.c):
         disk.bench.run(bytes((0x1E, 0, 0, 0, 1, 0)), nexus=nexus)
-    disk.out(disk.b, PREEMPT, WE, key=KEY_B, action_key=KEY_A)
-    assert disk.bench.unit.prevent_removal == {disk.c}
+    disk.out(disk.b, action, WE, key=KEY_B, action_key=KEY_A)
+    assert disk.bench.unit.prevent_removal == ({disk.a, disk.c} if action is PREEMPT else {disk.c})
 
 
 def test_preempt_lets_tasks_end() -> None:
@@ -436,11 +429,10 @@ def test_bad_length(length: int) -> None:
 
 
 def test_longer_list() -> None:
-    """More than 24 bytes make sense with SPEC_I_PT only, which is not offered; without it, the length is wrong."""
+    """More than 24 bytes make sense with SPEC_I_PT only; without it, the length is wrong."""
     disk = SharedDisk()
     cdb = reserve_out(REGISTER, length=32)
     assert refusal(disk.bench.run(cdb, reserve_out_list(0, KEY_A) + bytes(8)))[0] is LENGTH_ERROR
-    assert refusal(disk.bench.run(cdb, reserve_out_list(0, KEY_A, 0x08) + bytes(8))) == in_list(20, 3)
     assert disk.keys() == []
 
 
@@ -451,9 +443,9 @@ def test_missing_data() -> None:
     assert disk.keys() == []
 
 
-@pytest.mark.parametrize("action", [0x07, 0x08, 0x1F])
+@pytest.mark.parametrize("action", [0x09, 0x1F])
 def test_unknown_service_action(action: int) -> None:
-    """REGISTER AND MOVE, REPLACE LOST RESERVATION and what is reserved: refused as service actions."""
+    """What is reserved is refused as a service action."""
     disk = SharedDisk()
     cdb = bytes((0x5F, action, 0, 0, 0, 0, 0, 0, 24, 0))
     assert refusal(disk.bench.run(cdb, bytes(24))) == (Sense.INVALID_FIELD_IN_CDB, FieldPointer(1, 4))

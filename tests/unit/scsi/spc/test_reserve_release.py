@@ -1,6 +1,7 @@
 import pytest
 
-from isthmus.scsi.spc.reservations import ReservationType, ReserveOutAction
+from isthmus.scsi.spc.persistent_reservations import ReservationType
+from isthmus.scsi.spc.reservations import ReserveOutAction
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import GOOD
 from isthmus.scsi.task_manager import SamFunction
