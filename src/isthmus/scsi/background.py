@@ -16,6 +16,7 @@ from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import WOULD_BLOCK, BlockOperation, WouldBlock
 from isthmus.errors import BackstoreError
 from isthmus.scsi.block_executor import BlockExecutor
+from isthmus.scsi.elsewhere import Place, place_of
 from isthmus.scsi.range_lock import Hold
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class BackgroundRun:
         self._steps = steps
         self._on_over = over
         self._hold: Hold | None = None
-        self._operation: BlockOperation | None = None
+        self._place: Place | None = None
         self._result: Any = None
         self._error: Exception | None = None
         self._requesting = False
@@ -122,18 +123,18 @@ class BackgroundRun:
 
     def _over_at_once(self, operation: BlockOperation) -> bool:
         """Ask for `operation`; says whether it is over already."""
-        self._operation = _InTurn(operation)
+        self._place = place_of(operation, self._unit)
         self._operation_over = False
         self._hold = Hold.of(operation, self._start)
         self._requesting = True
-        self._unit.range_lock.acquire(self._hold)
+        self._place.lock.acquire(self._hold)
         self._requesting = False
         return self._operation_over
 
     def _start(self) -> None:
-        assert self._operation is not None
+        assert self._place is not None
         try:
-            self._executor.submit(self._unit.backstore, self._operation, self._done)
+            self._executor.submit(self._place.begin(), _InTurn(self._place.operation), self._done)
         except Exception as error:
             if self._operation_over:
                 raise
@@ -141,9 +142,10 @@ class BackgroundRun:
 
     def _done(self, result: Any, error: Exception | None) -> None:
         assert self._hold is not None
+        assert self._place is not None
         self._operation_over = True
         self._result, self._error = result, error
-        self._unit.range_lock.release(self._hold)
+        self._place.lock.release(self._hold)
         self._hold = None
         if not self._requesting:
             self._drive()

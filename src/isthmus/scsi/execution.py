@@ -11,6 +11,7 @@ from isthmus.backstores.operations import BlockOperation
 from isthmus.errors import BackstoreError, LocalProtocolError
 from isthmus.scsi.background import Background, BackgroundRun
 from isthmus.scsi.block_executor import BlockExecutor
+from isthmus.scsi.elsewhere import AnyRangeLock, Place, place_of
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.range_lock import Hold
 from isthmus.scsi.task import Response, Task, TaskState
@@ -44,6 +45,7 @@ class Execution:
         "_hold",
         "_operation",
         "_over",
+        "_place",
         "_requesting",
         "_result",
         "_stepping",
@@ -59,6 +61,7 @@ class Execution:
         self._failure = failure
         self._steps: Steps | None = None
         self._operation: BlockOperation | None = None
+        self._place: Place | None = None
         self._hold: Hold | None = None
         self._result: Any = None
         self._error: Exception | None = None
@@ -116,17 +119,23 @@ class Execution:
             return self._wait(operation)
         self._operation = operation
         self._over = False
+        self._place = place_of(operation, self._unit)
         self._hold = Hold.of(operation, self._start)
         self._requesting = True
-        self._unit.range_lock.acquire(self._hold)
+        self._lock.acquire(self._hold)
         self._requesting = False
         return self._over and not self._gone
 
+    @property
+    def _lock(self) -> AnyRangeLock:
+        """What keeps the last operation apart from others."""
+        return self._unit.range_lock if self._place is None else self._place.lock
+
     def _start(self) -> None:
-        assert self._operation is not None
+        assert self._place is not None
         self._unit.task_set.operation_started(self._task)
         try:
-            self._executor.submit(self._unit.backstore, self._operation, self._done)
+            self._executor.submit(self._place.begin(), self._place.operation, self._done)
         except Exception as error:
             if self._over:
                 raise
@@ -139,7 +148,7 @@ class Execution:
         self._result, self._error = result, error
         # While others start in the room that this makes, the task still counts as in its operation: if one of them
         # aborts it, it ends below and not in the middle.
-        self._unit.range_lock.release(self._hold)
+        self._lock.release(self._hold)
         self._hold = None
         if not self._unit.task_set.operation_ended(self._task):
             self._leave()
@@ -177,11 +186,11 @@ class Execution:
             self._failure(self._task, self._unit, LocalProtocolError(f"unawaited work ended with {error!r}"))
 
     def _aborted(self) -> None:
-        if self._hold is not None and self._unit.range_lock.is_holding(self._hold):
-            self._unit.range_lock.isolate(self._hold)
+        if self._hold is not None and self._lock.is_holding(self._hold):
+            self._lock.isolate(self._hold)
         elif self._task.state is not TaskState.ABORTING:
             if self._hold is not None:
-                self._unit.range_lock.release(self._hold)
+                self._lock.release(self._hold)
             self._leave()
 
     def _leave(self) -> None:

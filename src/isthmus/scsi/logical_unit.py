@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Collection
 
 from isthmus.backstores.base import Backstore
+from isthmus.backstores.operations import BlockOperation
 from isthmus.errors import ConfigurationError
 from isthmus.scsi.alua import AluaPortGroup, AluaPortGroups, CallLater
 from isthmus.scsi.background import BackgroundRun
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
+from isthmus.scsi.copy.manager import CopyManager, CopyServices
 from isthmus.scsi.deferred_errors import DeferredErrors
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
@@ -50,14 +52,15 @@ class LogicalUnit:
         identity: UnitIdentity | None = None,
         limits: Limits | None = None,
         state: UnitStateStore | None = None,
+        third_party_copy: CopyServices | None = None,
         accept_lost_reservations: bool = False,
         call_later: CallLater | None = None,
         alua_group: AluaPortGroup | None = None,
     ) -> None:
         """Lengths are bytes. Raises `ConfigurationError` for a block length that no initiator can use.
 
-        `removable`: the medium can be ejected and loaded (RMB). `state` keeps what must outlive a restart; without one
-        it is kept in memory. `accept_lost_reservations`: where their record is damaged, the initiators have to replace them
+        `removable`: the medium can be ejected and loaded (RMB). `third_party_copy`: the unit can copy, and be copied from
+        and to. `state` keeps what must outlive a restart; without one it is kept in memory. `accept_lost_reservations`: where their record is damaged, the initiators have to replace them
         before they can use the unit; else that is a `ConfigurationError`. `call_later` times transitions between access states; `alua_group` is the target port
         group of every port that is put into no other.
         """
@@ -97,6 +100,7 @@ class LogicalUnit:
         self.alua = AluaPortGroups(self._access_changed, call_later, default=alua_group)
         self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle)
         self.range_lock = RangeLock(self.refresh_grants, self.grants.when_idle)
+        self.copy_manager = None if third_party_copy is None else CopyManager(third_party_copy, self.refresh_grants)
         self.background: set[BackgroundRun] = set()
         """What goes on whatever becomes of the tasks that asked for it."""
         self._unfinished_aborts: Counter[Task] = Counter()
@@ -140,6 +144,8 @@ class LogicalUnit:
     def forget(self, nexus: Nexus) -> None:
         """Drop what `nexus` has asked for and what does not outlive it."""
         self.prevent_removal.discard(nexus)
+        if self.copy_manager is not None:
+            self.copy_manager.nexus_lost(nexus)
         self.reservations.nexus_lost(nexus)
         self.deferred_errors.forget(nexus)
         self.refresh_grants()
@@ -203,6 +209,8 @@ class LogicalUnit:
         self.reservations.reset()
         self.mode.reset()
         self.prevent_removal.clear()
+        if self.copy_manager is not None:
+            self.copy_manager.reset()
         self.deferred_errors.clear()
         self.started = True
         self.power_condition = PowerCondition.ACTIVE
@@ -231,6 +239,16 @@ class LogicalUnit:
         """Begin nothing further in the background: the server ends."""
         for run in tuple(self.background):
             run.stop()
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether something is promised of blocks of this unit: then no write may pass by `will_change`."""
+        return self.copy_manager is not None and self.copy_manager.tokens.any_valid
+
+    def will_change(self, operation: BlockOperation) -> None:
+        """`operation` starts now, on the backstore of this unit: what stands for the bytes as they were is void."""
+        if self.copy_manager is not None:
+            self.copy_manager.tokens.will_change(operation)
 
     def capacity_changed(self) -> None:
         """The backstore has another size: tell every nexus (SBC-4 §4.11)."""

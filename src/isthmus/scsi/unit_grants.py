@@ -65,7 +65,7 @@ class UnitGrants:
         """Recompute what each grant allows, and the capacity."""
         quiet = unit.is_ready and unit.task_set.only_simple and not unit.range_lock.exclusive_pending
         cached = unit.mode.write_cache_enabled or not unit.backstore.write_back
-        writable = cached and not unit.read_only and not unit.mode.software_write_protect
+        writable = cached and not (unit.read_only or unit.mode.software_write_protect or unit.has_tokens)
         awaited = {grant for grants, _ in self._waiters for grant in grants}
         for nexus, places in self._places.items():
             heard_all = unit.unit_attentions.pending(nexus) is None and not unit.deferred_errors.pending(nexus)
