@@ -9,13 +9,10 @@ from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
 __all__ = ["check_cdb"]
 
 _VARIABLE_LENGTH: Final = 0x7F
-_NACA: Final = 0x04
-"""The bit of the CONTROL byte that asks for an auto contingent allegiance (SAM-5 §5.2)."""
-_NACA_BIT: Final = 2
 
 
 def check_cdb(row: CommandDescriptor, cdb: bytes) -> None:
-    """Raise `CheckCondition` for a CDB that is too short for `row`, sets reserved bits, or asks for ACA.
+    """Raise `CheckCondition` for a CDB that is too short for `row`, or sets reserved bits.
 
     The field pointer names the most significant of the bits that are wrong.
     """
@@ -28,13 +25,6 @@ def check_cdb(row: CommandDescriptor, cdb: bytes) -> None:
     if wrong:
         position = row.cdb_length * 8 - wrong.bit_length()
         raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(position // 8, 7 - position % 8))
-    _check_control(row, used)
-
-
-def _check_control(row: CommandDescriptor, cdb: bytes) -> None:
-    control = 1 if row.opcode == _VARIABLE_LENGTH else row.cdb_length - 1
-    if cdb[control] & _NACA:
-        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(control, _NACA_BIT))
 
 
 @cache

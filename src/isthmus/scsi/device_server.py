@@ -13,6 +13,7 @@ from isthmus.scsi.accessibility import inaccessibility
 from isthmus.scsi.backstore_errors import sense_for
 from isthmus.scsi.block_executor import BlockExecutor
 from isthmus.scsi.cdb_check import check_cdb
+from isthmus.scsi.contingency import refusal_of_preempt
 from isthmus.scsi.execution import Execution
 from isthmus.scsi.opcodes import CommandDescriptor
 from isthmus.scsi.readiness import PowerCondition, leaves_low_power, unreadiness
@@ -20,6 +21,7 @@ from isthmus.scsi.sense import CheckCondition, Sense, SenseData
 from isthmus.scsi.spc.persistent_reservations import ReservationConflict
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response, Task, TaskAttribute
+from isthmus.scsi.task_set_rules import UnitAttentionInterlock
 from isthmus.scsi.unit_attention import is_reset
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class DeviceServer:
     def prepare(self, task: Task, unit: "LogicalUnit") -> Response | None:
         """Find the row, check and parse the CDB, set `task.data_out_wanted`; a response ends the task here."""
         try:
-            _check_attribute(task)
+            _check_attribute(task, unit)
             row = task.descriptor = unit.table.find(task.cdb)
             check_cdb(row, task.cdb)
             command = task.command = row.parse(task.cdb, unit)
@@ -84,6 +86,9 @@ def obstacle(unit: "LogicalUnit", task: Task) -> Response | None:
     row, command = task.descriptor, task.command
     assert row is not None
     assert command is not None
+    refused = refusal_of_preempt(unit, task) if row.passes_aca else None
+    if refused is not None:
+        return refused
     attention = _reset_attention(unit, task)
     if attention is not None:
         return attention
@@ -101,9 +106,9 @@ def obstacle(unit: "LogicalUnit", task: Task) -> Response | None:
     return None
 
 
-def _check_attribute(task: Task) -> None:
-    # There is no auto contingent allegiance in which such a task could have its place (SAM-5 §8.6.5).
-    if task.attribute is TaskAttribute.ACA:
+def _check_attribute(task: Task, unit: "LogicalUnit") -> None:
+    # Without an ACA condition of its nexus such a task has no place (SAM-5 §8.6.5).
+    if task.attribute is TaskAttribute.ACA and task.nexus not in unit.task_set.faulted:
         raise CheckCondition(Sense.INVALID_MESSAGE_ERROR)
 
 
@@ -112,7 +117,7 @@ def _reset_attention(unit: "LogicalUnit", task: Task) -> Response | None:
     pending = unit.unit_attentions.pending(task.nexus)
     if pending is None or not is_reset(pending) or (task.descriptor and task.descriptor.passes_unit_attention):
         return None
-    unit.unit_attentions.take(task.nexus)
+    _tell_attention(unit, task)
     return check_condition(unit, SenseData(sense=pending))
 
 
@@ -120,8 +125,13 @@ def _untold(unit: "LogicalUnit", task: Task, row: CommandDescriptor) -> SenseDat
     """What the nexus must hear first: a unit attention, then an error of an earlier command."""
     if row.passes_unit_attention:
         return None
-    attention = unit.unit_attentions.take(task.nexus)
+    attention = _tell_attention(unit, task)
     return unit.deferred_errors.take(task.nexus) if attention is None else SenseData(sense=attention)
+
+
+def _tell_attention(unit: "LogicalUnit", task: Task) -> Sense | None:
+    interlock = unit.mode.task_set_rules.unit_attention_interlock
+    return unit.tell_attention(task.nexus, keep=interlock is not UnitAttentionInterlock.CLEAR)
 
 
 def _write_protection(unit: "LogicalUnit", task: Task, row: CommandDescriptor) -> SenseData | None:

@@ -5,12 +5,14 @@ once costs no stack.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from isthmus.backstores.operations import BlockOperation
 from isthmus.errors import BackstoreError, LocalProtocolError
 from isthmus.scsi.background import Background, BackgroundRun
 from isthmus.scsi.block_executor import BlockExecutor
+from isthmus.scsi.contingency import before_status
 from isthmus.scsi.elsewhere import AnyRangeLock, Place, place_of
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.range_lock import Hold
@@ -45,6 +47,7 @@ class Execution:
         "_hold",
         "_operation",
         "_over",
+        "_parked",
         "_place",
         "_requesting",
         "_result",
@@ -69,10 +72,12 @@ class Execution:
         self._over = False
         self._stepping = False
         self._gone = False
+        self._parked: Callable[[], None] | None = None
+        """How to go on when no ACA condition blocks the task any more."""
 
     def run(self, obstacle: Obstacle) -> None:
         """Run the task, unless there is an `obstacle`."""
-        self._unit.task_set.on_abort(self._task, self._aborted)
+        self._unit.task_set.attend(self._task, self)
         self._drive(self._begin(obstacle))
 
     def _begin(self, obstacle: Obstacle) -> object:
@@ -103,13 +108,27 @@ class Execution:
 
     def _drive(self, outcome: object) -> None:
         while isinstance(outcome, BlockOperation) and not self._gone:
-            if not self._over_at_once(outcome):
+            if self._is_parked(partial(self._drive, outcome)) or not self._over_at_once(outcome):
+                return
+            if self._is_parked(self._go_on):
                 return
             outcome = self._step()
         if self._gone:
             self._leave()
         else:
             self._respond(outcome)
+
+    def _go_on(self) -> None:
+        """What the handler waited for is over."""
+        if not self._is_parked(self._go_on):
+            self._drive(self._step())
+
+    def _is_parked(self, go_on: Callable[[], None]) -> bool:
+        """Whether the task is blocked; then `go_on` is called when it is not any more."""
+        if self._task.state is not TaskState.BLOCKED:
+            return False
+        self._parked = go_on
+        return True
 
     def _over_at_once(self, operation: BlockOperation) -> bool:
         """Ask for `operation`; says whether it is over already, and the task goes on."""
@@ -153,7 +172,7 @@ class Execution:
         if not self._unit.task_set.operation_ended(self._task):
             self._leave()
         elif not self._requesting:
-            self._drive(self._step())
+            self._go_on()
 
     def _to_background(self, work: Background) -> bool:
         """Start `work`; says whether the task goes on at once. While the task waits for it, nothing of its own is under way."""
@@ -178,20 +197,38 @@ class Execution:
         self._over = True
         self._result, self._error = result, error
         if not self._requesting and not self._gone:
-            self._drive(self._step())
+            self._go_on()
 
     def _unawaited_over(self, _result: Any, error: Exception | None) -> None:
         if error is not None:
             # Steps that nobody awaits tell of what the storage does themselves: this is a bug, to be reported as one.
             self._failure(self._task, self._unit, LocalProtocolError(f"unawaited work ended with {error!r}"))
 
-    def _aborted(self) -> None:
+    # Attendant.
+
+    def aborted(self) -> None:
+        """See `Attendant.aborted`."""
+        self._parked = None
         if self._hold is not None and self._lock.is_holding(self._hold):
             self._lock.isolate(self._hold)
         elif self._task.state is not TaskState.ABORTING:
             if self._hold is not None:
                 self._lock.release(self._hold)
             self._leave()
+
+    def blocked(self) -> None:
+        """See `Attendant.blocked`. An operation that waits for others gives up its place: it must not start now."""
+        if self._hold is not None and not self._lock.is_holding(self._hold):
+            assert self._operation is not None
+            self._lock.release(self._hold)
+            self._hold = None
+            self._parked = partial(self._drive, self._operation)
+
+    def unblocked(self) -> None:
+        """See `Attendant.unblocked`."""
+        go_on, self._parked = self._parked, None
+        if go_on is not None:
+            go_on()
 
     def _leave(self) -> None:
         self._gone = True
@@ -209,4 +246,14 @@ class Execution:
     def _complete(self, response: Response) -> None:
         # It may have been aborted itself while it waited for those that it aborted.
         if self._task.state is TaskState.ENABLED:
+            before_status(self._unit, self._task, response)
+            self._finish(response)
+        else:
+            self._is_parked(partial(self._complete, response))
+
+    def _finish(self, response: Response) -> None:
+        # Its own CHECK CONDITION may have let others run, one of which may have aborted or blocked it in turn.
+        if self._task.state is TaskState.ENABLED:
             self._unit.task_set.complete(self._task, response)
+        else:
+            self._is_parked(partial(self._finish, response))

@@ -26,8 +26,9 @@ from isthmus.scsi.spc.mode_pages import ModePages
 from isthmus.scsi.spc.reservation_record import load_reservations
 from isthmus.scsi.spc.reservations import Reservations
 from isthmus.scsi.state_store import MemoryStateStore, UnitStateStore
-from isthmus.scsi.task import TASK_ABORTED, Response, Task
+from isthmus.scsi.task import TASK_ABORTED, Response, Task, TaskAttribute
 from isthmus.scsi.task_set import TaskSet
+from isthmus.scsi.task_set_rules import QueueErrorManagement
 from isthmus.scsi.unit_attention import UnitAttentions
 from isthmus.scsi.unit_grants import UnitGrants
 
@@ -98,7 +99,7 @@ class LogicalUnit:
         self.deferred_errors = DeferredErrors(self.refresh_grants)
         self.grants = UnitGrants(self.refresh_grants)
         self.alua = AluaPortGroups(self._access_changed, call_later, default=alua_group)
-        self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle)
+        self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle, lambda: self.mode.task_set_rules)
         self.range_lock = RangeLock(self.refresh_grants, self.grants.when_idle)
         self.copy_manager = None if third_party_copy is None else CopyManager(third_party_copy, self.refresh_grants)
         self.background: set[BackgroundRun] = set()
@@ -143,6 +144,7 @@ class LogicalUnit:
 
     def forget(self, nexus: Nexus) -> None:
         """Drop what `nexus` has asked for and what does not outlive it."""
+        self.task_set.clear_aca(nexus)
         self.prevent_removal.discard(nexus)
         if self.copy_manager is not None:
             self.copy_manager.nexus_lost(nexus)
@@ -154,6 +156,15 @@ class LogicalUnit:
         """Whether nothing may be written through `nexus` at the LUN field `lun` (SBC-4 §4.13)."""
         mapping = nexus.mapping(lun)
         return self.read_only or self.mode.software_write_protect or mapping is None or mapping.read_only
+
+    def admits_engine(self, nexus: Nexus) -> bool:
+        """Whether neither the target port nor the task set can stand in the way of a READ or WRITE of `nexus`.
+
+        Under QERR other than 00b the failure of one task is the end of others, which must then be where it finds them.
+        """
+        resumes = self.mode.task_set_rules.queue_error_management is QueueErrorManagement.RESUME
+        port = nexus.relative_target_port_id
+        return resumes and not self.task_set.holds_back(nexus) and self.alua.is_active(port)
 
     def refresh_grants(self) -> None:
         """Recompute what the engine may do alone. Whoever changes something that a grant depends on calls this."""
@@ -182,6 +193,15 @@ class LogicalUnit:
         """
         self._unfinished_aborts[task] += 1
         self.abort_tasks(nexuses, by=task.nexus, done=lambda: self._aborts_over(task), spared=task)
+        for nexus in nexuses:
+            self.task_set.clear_aca(nexus)
+
+    def clear_aca(self, nexus: Nexus, done: Callable[[], None]) -> None:
+        """End the ACA condition of `nexus`, and its ACA task with it; `done` when that is over (SAM-5 §7.4)."""
+        tasks = [task for task in self.task_set if task.nexus is nexus and task.attribute is TaskAttribute.ACA]
+        self.task_set.abort(tasks, lambda _: None)
+        self.task_set.clear_aca(nexus)
+        self.task_set.when_ended(tasks, done)
 
     def when_aborts_over(self, task: Task, respond: Callable[[], None]) -> None:
         """Call `respond` once all that `task` has aborted is over: at once if it has aborted nothing."""
@@ -206,6 +226,8 @@ class LogicalUnit:
         no aborted task touches the medium any more.
         """
         self.abort_tasks(self.nexuses, by=by, done=done)
+        for nexus in self.task_set.faulted:
+            self.task_set.clear_aca(nexus)
         self.reservations.reset()
         self.mode.reset()
         self.prevent_removal.clear()

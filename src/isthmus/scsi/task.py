@@ -20,12 +20,14 @@ __all__ = ["GOOD", "TASK_ABORTED", "Response", "Task", "TaskAttribute", "TaskOwn
 
 
 class TaskState(enum.Enum):
-    """SAM-5 §8.5, with the end spelled out. Without auto contingent allegiance no task is ever blocked by one."""
+    """SAM-5 §8.5, with the end spelled out."""
 
     DORMANT = "dormant"
     """In the task set, held back by earlier tasks, or still waiting for its data-out."""
     ENABLED = "enabled"
     """Running."""
+    BLOCKED = "blocked"
+    """Held where it is by an ACA condition."""
     ABORTING = "aborting"
     """Aborted while a block operation is under way: it ends, unseen, when that operation does."""
     ENDED = "ended"

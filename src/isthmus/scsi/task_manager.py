@@ -54,10 +54,7 @@ class TaskManager:
         self, nexus: "Nexus", function: SamFunction, lun: int, referenced: "Task | None", on_result: OnResult
     ) -> None:
         """Perform `function` for `nexus`. `lun` is the LUN field; the functions on a whole target do not look at it."""
-        if function is SamFunction.CLEAR_ACA:
-            # There is no auto contingent allegiance: NormACA is 0 (SAM-5 §7.4).
-            on_result(FunctionResult.NOT_SUPPORTED)
-        elif function in _TARGET_RESETS:
+        if function in _TARGET_RESETS:
             self._reset_target(nexus, _TARGET_RESETS[function], on_result)
         elif function is SamFunction.I_T_NEXUS_RESET:
             self._reset_nexus(nexus, on_result)
@@ -76,8 +73,11 @@ class TaskManager:
             self._abort_task(unit, nexus, referenced, on_result)
         elif function is SamFunction.ABORT_TASK_SET:
             unit.abort_tasks({nexus}, by=nexus, done=complete)
+        elif function is SamFunction.CLEAR_ACA:
+            self._clear_aca(unit, nexus, on_result)
         elif function is SamFunction.CLEAR_TASK_SET:
-            unit.abort_tasks(unit.nexuses, by=nexus, done=complete)
+            everybody = {nexus} if unit.mode.task_set_rules.per_nexus else unit.nexuses
+            unit.abort_tasks(everybody, by=nexus, done=complete)
         else:
             unit.reset(Sense.BUS_DEVICE_RESET_FUNCTION_OCCURRED, by=nexus, done=complete)
 
@@ -88,6 +88,13 @@ class TaskManager:
             return
         unit.task_set.abort((referenced,), _no_answer)
         unit.task_set.when_ended((referenced,), lambda: on_result(FunctionResult.COMPLETE))
+
+    def _clear_aca(self, unit: "LogicalUnit", nexus: "Nexus", on_result: OnResult) -> None:
+        # Only the faulted nexus can clear its condition; where there is none, there is nothing to do (SAM-5 §7.4).
+        if unit.task_set.is_blocked(nexus) and nexus not in unit.task_set.faulted:
+            on_result(FunctionResult.REJECTED)
+        else:
+            unit.clear_aca(nexus, lambda: on_result(FunctionResult.COMPLETE))
 
     def _reset_target(self, nexus: "Nexus", sense: Sense, on_result: OnResult) -> None:
         """Reset every unit that `nexus` can reach: what the access rules hide from it is not its to reset."""

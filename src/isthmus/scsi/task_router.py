@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from isthmus.scsi.block_executor import BlockExecutor
+from isthmus.scsi.contingency import before_status, refusal
 from isthmus.scsi.countdown import Countdown
 from isthmus.scsi.device_server import DeviceServer, OnInternalError
 from isthmus.scsi.incorrect_logical_unit import respond_without_unit
@@ -51,7 +52,7 @@ class TaskRouter:
             self._refuse(task, respond_without_unit(task))
             return
         unit = task.logical_unit = mapping.logical_unit
-        response = self._device_server.prepare(task, unit) or self._no_room(task, unit)
+        response = refusal(unit, task) or self._device_server.prepare(task, unit) or self._no_room(task, unit)
         if response is not None:
             self._refuse(task, response)
         else:
@@ -77,6 +78,8 @@ class TaskRouter:
         return _TASK_SET_FULL if any(other.nexus is task.nexus for other in unit.task_set) else _BUSY
 
     def _refuse(self, task: Task, response: Response) -> None:
+        if task.logical_unit is not None:
+            before_status(task.logical_unit, task, response)
         task.state = TaskState.ENDED
         task.owner.task_ended(task, response)
 

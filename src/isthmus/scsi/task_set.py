@@ -6,12 +6,19 @@ here. Then it is ENABLED: the device server runs it. When it is over it is ENDED
 Which dormant task may run follows from the task attributes (SAM-5 §8.6):
 
 * HEAD OF QUEUE: at once.
-* SIMPLE: when no HEAD OF QUEUE task and no older ORDERED task is in the set.
+* SIMPLE: when no HEAD OF QUEUE task and no older ORDERED task is in the set; with restricted reordering (QUEUE
+  ALGORITHM MODIFIER 0h), also when no older task of its nexus is.
 * ORDERED: when no HEAD OF QUEUE task and no older task at all is in the set, and the accesses that the engine makes on
   its own under a grant, which are not in the set, have drained.
+* ACA: at once. It enters only while an ACA condition is in effect (`contingency`).
 
-There is one task set for all nexuses (TST 000b in the control mode page), and no auto contingent allegiance (NormACA
-is 0), so no task is ever blocked by one.
+TST in the control mode page says whether all nexuses share one task set (000b) or have one each (001b); "in the set"
+above then means: among the tasks of the same nexus. The tasks of a logical unit are kept together here in either case.
+
+An auto contingent allegiance (ACA) condition comes into effect for the nexus whose task, with NACA 1, was terminated
+with CHECK CONDITION: the faulted nexus (SAM-5 §5.9). Until it is cleared, no dormant task of that task set may run but
+an ACA task and PREEMPT AND ABORT, which can end the condition, and the enabled ones are BLOCKED: a block operation of
+such a task that is under way ends, but the task does not go on, and does not complete.
 
 An abort ends a task at once, unless a block operation of it is under way: nobody can call back a write that a disk is
 about to do. Then the task is ABORTING, keeps its place in the order, and ends when the operation does. Whoever aborts
@@ -23,12 +30,17 @@ ours, and raises `LocalProtocolError`.
 
 import enum
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol
 
 from isthmus.errors import LocalProtocolError
 from isthmus.scsi.task import Response, Task, TaskAttribute, TaskState
+from isthmus.scsi.task_set_rules import TaskSetRules
 
-__all__ = ["TRANSITIONS", "TaskInput", "TaskSet"]
+if TYPE_CHECKING:
+    from isthmus.scsi.nexus import Nexus
+
+__all__ = ["TRANSITIONS", "Attendant", "TaskInput", "TaskSet"]
 
 
 class TaskInput(enum.Enum):
@@ -38,6 +50,8 @@ class TaskInput(enum.Enum):
     OPERATION_STARTED = "a block operation of it was handed over"
     OPERATION_ENDED = "that block operation is over"
     COMPLETE = "the device server has a response"
+    BLOCK = "an ACA condition comes into effect"
+    UNBLOCK = "that ACA condition is cleared"
     ABORT_AT_REST = "it is aborted while none of its block operations is under way"
     ABORT_IN_OPERATION = "it is aborted while one of its block operations is under way"
 
@@ -50,6 +64,11 @@ TRANSITIONS: Final[dict[tuple[TaskState, TaskInput], TaskState]] = {
     (TaskState.ENABLED, TaskInput.COMPLETE): TaskState.ENDED,
     (TaskState.ENABLED, TaskInput.ABORT_AT_REST): TaskState.ENDED,
     (TaskState.ENABLED, TaskInput.ABORT_IN_OPERATION): TaskState.ABORTING,
+    (TaskState.ENABLED, TaskInput.BLOCK): TaskState.BLOCKED,
+    (TaskState.BLOCKED, TaskInput.OPERATION_ENDED): TaskState.BLOCKED,
+    (TaskState.BLOCKED, TaskInput.UNBLOCK): TaskState.ENABLED,
+    (TaskState.BLOCKED, TaskInput.ABORT_AT_REST): TaskState.ENDED,
+    (TaskState.BLOCKED, TaskInput.ABORT_IN_OPERATION): TaskState.ABORTING,
     (TaskState.ABORTING, TaskInput.ABORT_IN_OPERATION): TaskState.ABORTING,
     (TaskState.ABORTING, TaskInput.OPERATION_ENDED): TaskState.ENDED,
 }
@@ -58,10 +77,39 @@ TASK_LIMIT: Final = 4096
 """Tasks in one set. A transport's own windows are far smaller (iSCSI here: 128 a session); this bounds their sum."""
 
 
+class Attendant(Protocol):
+    """Whoever runs a task, and must know when it may not go on."""
+
+    def aborted(self) -> None:
+        """The task is aborted."""
+
+    def blocked(self) -> None:
+        """The task must not go on."""
+
+    def unblocked(self) -> None:
+        """The task may go on."""
+
+
+class _Nobody:
+    """The attendant of a task that does not run yet."""
+
+    def aborted(self) -> None:
+        """There is nothing to stop."""
+
+    def blocked(self) -> None:
+        """There is nothing to hold back."""
+
+    def unblocked(self) -> None:
+        """There is nothing to go on with."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class _Entry:
     """What the set knows of one task."""
 
-    __slots__ = ("aborted", "answer", "drained", "number", "operating", "run", "task")
+    __slots__ = ("answer", "attendant", "drained", "number", "operating", "run", "task", "unblockable")
 
     def __init__(self, task: Task, number: int, run: Callable[[Task], None]) -> None:
         self.task = task
@@ -69,8 +117,11 @@ class _Entry:
         self.run = run
         self.drained = task.attribute is not TaskAttribute.ORDERED
         self.operating = False
-        self.aborted: Callable[[], None] = _nothing
+        self.attendant: Attendant = _NOBODY
         self.answer: Response | None = None
+        passes = task.descriptor is not None and task.descriptor.passes_aca
+        self.unblockable = passes or task.attribute is TaskAttribute.ACA
+        """Whether no ACA condition holds it back."""
 
 
 class TaskSet:
@@ -80,20 +131,24 @@ class TaskSet:
         self,
         changed: Callable[[], None] = lambda: None,
         when_idle: Callable[[Callable[[], None]], None] = lambda idle: idle(),
+        rules: Callable[[], TaskSetRules] = TaskSetRules,
         *,
         limit: int = TASK_LIMIT,
     ) -> None:
-        """`changed` is called when `only_simple` changes.
+        """`changed` is called when what `holds_back` says may have changed for other reasons than the rules.
 
-        `when_idle` calls its argument when no access that the engine makes under a grant is under way.
+        `when_idle` calls its argument when no access that the engine makes under a grant is under way. `rules` tells
+        the rules of the moment.
         """
         self._changed = changed
         self._when_idle = when_idle
+        self._rules = rules
         self._limit = limit
         self._entries: dict[Task, _Entry] = {}
         self._candidates: dict[Task, _Entry] = {}
         self._ordered: dict[Task, _Entry] = {}
-        self._head_of_queue = 0
+        self._head_of_queue: dict[Task, _Entry] = {}
+        self._faulted: dict[Nexus, None] = {}
         self._entered = 0
         self._enabling = False
         self._watches: list[tuple[set[Task], Callable[[], None]]] = []
@@ -113,10 +168,18 @@ class TaskSet:
         """Whether no further task can enter."""
         return len(self._entries) >= self._limit
 
-    @property
-    def only_simple(self) -> bool:
-        """Whether no task in the set holds others back."""
-        return not self._ordered and not self._head_of_queue
+    def sharing(self, nexus: "Nexus") -> list[Task]:
+        """The tasks of the task set that `nexus` uses, oldest first."""
+        shared = not self._rules().per_nexus
+        return [task for task in self._entries if shared or task.nexus is nexus]
+
+    def holds_back(self, nexus: "Nexus") -> bool:
+        """Whether a SIMPLE task of `nexus` could have to wait: then the engine must not pass the set by."""
+        if self._rules().restricted_reordering or self.is_blocked(nexus):
+            return True
+        return self._first(self._ordered, nexus) is not None or self._first(self._head_of_queue, nexus) is not None
+
+    # Tasks.
 
     def enter(self, task: Task, run: Callable[[Task], None]) -> None:
         """Accept `task`; `run` is called when it is enabled, which takes `data_out_complete` first."""
@@ -125,7 +188,7 @@ class TaskSet:
         self._entered += 1
         entry = self._entries[task] = _Entry(task, self._entered, run)
         if task.attribute is TaskAttribute.HEAD_OF_QUEUE:
-            self._head_of_queue += 1
+            self._head_of_queue[task] = entry
             self._changed()
         elif task.attribute is TaskAttribute.ORDERED:
             self._ordered[task] = entry
@@ -161,28 +224,24 @@ class TaskSet:
         self._step(task, TaskInput.COMPLETE)
         self._remove(self._entries[task], response)
 
-    def on_abort(self, task: Task, aborted: Callable[[], None]) -> None:
-        """Call `aborted` if `task` is aborted from now on."""
-        self._entries[task].aborted = aborted
+    def attend(self, task: Task, attendant: Attendant) -> None:
+        """From now on `attendant` runs `task`."""
+        self._entries[task].attendant = attendant
 
     def abort(self, tasks: Iterable[Task], answer: Callable[[Task], Response | None]) -> None:
         """Abort those of `tasks` that are in the set, together: none of them runs because another of them goes.
 
         The owner of a task gets `answer(task)`, now or when the block operation that is under way is over.
         """
-        before, self._enabling = self._enabling, True
-        try:
+        with self._paused():
             for task in tasks:
                 if task in self._entries:
                     self._abort_one(self._entries[task], answer(task))
-        finally:
-            self._enabling = before
-            self._enable_candidates()
 
     def _abort_one(self, entry: _Entry, answer: Response | None) -> None:
         in_operation = entry.operating
         self._step(entry.task, TaskInput.ABORT_IN_OPERATION if in_operation else TaskInput.ABORT_AT_REST)
-        entry.aborted()
+        entry.attendant.aborted()
         if in_operation:
             entry.answer = answer
         else:
@@ -195,6 +254,52 @@ class TaskSet:
             self._watches.append((remaining, done))
         else:
             done()
+
+    # ACA conditions.
+
+    @property
+    def faulted(self) -> tuple["Nexus", ...]:
+        """The nexuses for which an ACA condition is in effect."""
+        return tuple(self._faulted)
+
+    def is_blocked(self, nexus: "Nexus") -> bool:
+        """Whether an ACA condition is in effect for the task set that `nexus` uses."""
+        return bool(self._faulted) and (nexus in self._faulted or not self._rules().per_nexus)
+
+    def establish_aca(self, nexus: "Nexus", cause: Task) -> None:
+        """An ACA condition comes into effect for `nexus`, whose task `cause` is about to complete."""
+        self._faulted[nexus] = None
+        with self._paused():
+            for entry in tuple(self._entries.values()):
+                blockable = entry.task.state is TaskState.ENABLED and not entry.unblockable
+                if blockable and entry.task is not cause and self.is_blocked(entry.task.nexus):
+                    self._step(entry.task, TaskInput.BLOCK)
+                    entry.attendant.blocked()
+        self._changed()
+
+    def clear_aca(self, nexus: "Nexus") -> None:
+        """The ACA condition of `nexus`, if there is one, is over: what it has blocked goes on."""
+        if nexus not in self._faulted:
+            return
+        del self._faulted[nexus]
+        with self._paused():
+            for entry in tuple(self._entries.values()):
+                if entry.task.state is TaskState.BLOCKED and not self.is_blocked(entry.task.nexus):
+                    self._step(entry.task, TaskInput.UNBLOCK)
+                    entry.attendant.unblocked()
+        self._changed()
+
+    # Who may run.
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Enable no task before the `with` block is over."""
+        before, self._enabling = self._enabling, True
+        try:
+            yield
+        finally:
+            self._enabling = before
+            self._enable_candidates()
 
     def _step(self, task: Task, task_input: TaskInput) -> None:
         state = TRANSITIONS.get((task.state, task_input))
@@ -224,23 +329,40 @@ class TaskSet:
         return next((entry for entry in self._candidates.values() if self._may_run(entry)), None)
 
     def _may_run(self, entry: _Entry) -> bool:
-        if entry.task.attribute is TaskAttribute.HEAD_OF_QUEUE:
+        attribute, nexus = entry.task.attribute, entry.task.nexus
+        if attribute is TaskAttribute.ACA:
             return True
-        if self._head_of_queue:
+        if self.is_blocked(nexus):
+            return entry.unblockable
+        if attribute is TaskAttribute.HEAD_OF_QUEUE:
+            return True
+        if self._first(self._head_of_queue, nexus) is not None:
             return False
-        if entry.task.attribute is TaskAttribute.ORDERED:
-            return entry.drained and next(iter(self._entries)) is entry.task
-        oldest_ordered = next(iter(self._ordered.values()), None)
-        return oldest_ordered is None or entry.number < oldest_ordered.number
+        if attribute is TaskAttribute.ORDERED:
+            return entry.drained and self._first(self._entries, nexus) is entry
+        return self._simple_may_run(entry)
+
+    def _simple_may_run(self, entry: _Entry) -> bool:
+        ordered = self._first(self._ordered, entry.task.nexus)
+        if ordered is not None and ordered.number < entry.number:
+            return False
+        if not self._rules().restricted_reordering:
+            return True
+        return next(other for other in self._entries.values() if other.task.nexus is entry.task.nexus) is entry
+
+    def _first(self, entries: dict[Task, _Entry], nexus: "Nexus") -> _Entry | None:
+        """The oldest of `entries` in the task set that `nexus` uses."""
+        if not entries:
+            return None
+        shared = not self._rules().per_nexus
+        return next((entry for entry in entries.values() if shared or entry.task.nexus is nexus), None)
 
     def _remove(self, entry: _Entry, response: Response | None) -> None:
         task = entry.task
         del self._entries[task]
         self._candidates.pop(task, None)
-        held_others_back = not self.only_simple
-        self._ordered.pop(task, None)
-        self._head_of_queue -= task.attribute is TaskAttribute.HEAD_OF_QUEUE
-        if held_others_back:
+        ordered = self._ordered.pop(task, None)
+        if ordered is not None or self._head_of_queue.pop(task, None) is not None:
             self._changed()
         task.owner.task_ended(task, response)
         self._tell_watches(task)
@@ -255,7 +377,3 @@ class TaskSet:
         self._watches = [watch for watch in self._watches if watch[0]]
         for done in over:
             done()
-
-
-def _nothing() -> None:
-    """What an abort stops of a task that does not run yet."""

@@ -63,13 +63,13 @@ class UnitGrants:
 
     def refresh(self, unit: "LogicalUnit") -> None:
         """Recompute what each grant allows, and the capacity."""
-        quiet = unit.is_ready and unit.task_set.only_simple and not unit.range_lock.exclusive_pending
+        quiet = unit.is_ready and not unit.range_lock.exclusive_pending
         cached = unit.mode.write_cache_enabled or not unit.backstore.write_back
         writable = cached and not (unit.read_only or unit.mode.software_write_protect or unit.has_tokens)
         awaited = {grant for grants, _ in self._waiters for grant in grants}
         for nexus, places in self._places.items():
             heard_all = unit.unit_attentions.pending(nexus) is None and not unit.deferred_errors.pending(nexus)
-            open_to = quiet and heard_all and unit.alua.is_active(nexus.relative_target_port_id)
+            open_to = quiet and heard_all and unit.admits_engine(nexus)
             reads = open_to and not unit.reservations.excludes_reads(nexus)
             writes = open_to and writable and not unit.reservations.excludes_writes(nexus)
             for place in places:

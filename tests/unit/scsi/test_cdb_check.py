@@ -39,13 +39,16 @@ def test_short_cdb() -> None:
 
 
 @pytest.mark.parametrize("row", list(DISK_COMMANDS), ids=lambda row: row.name)
-def test_naca_is_refused(row: CommandDescriptor) -> None:
-    """There is no auto contingent allegiance, so no command may ask for it."""
+def test_naca_is_accepted(row: CommandDescriptor) -> None:
+    """Every command may ask for an auto contingent allegiance."""
     cdb = bytearray(row.cdb_length)
     cdb[0], cdb[1] = row.opcode, row.service_action or 0
-    cdb[-1] = NACA
-    expected = FieldPointer(row.cdb_length - 1, 2)
-    assert refusal(row, bytes(cdb)) == SenseData(sense=Sense.INVALID_FIELD_IN_CDB, specific=expected)
+    if row.opcode == 0x7F:
+        cdb[1] = NACA
+        cdb[7:10] = row.usage[7:10]
+    else:
+        cdb[-1] = NACA
+    check_cdb(row, bytes(cdb))
 
 
 @given(st.sampled_from(list(DISK_COMMANDS)), st.data())
@@ -75,4 +78,5 @@ def test_additional_cdb_length() -> None:
     check_cdb(row, bytes(good))
     good[7] = 0x10
     assert refusal(row, bytes(good)).specific == FieldPointer(7, 7)
-    assert refusal(row, usage).specific == FieldPointer(1, 2)
+    good[7], good[1] = 0x18, NACA
+    check_cdb(row, bytes(good))

@@ -286,9 +286,9 @@ def test_functions_on_a_lun_that_is_not_there(function: SamFunction) -> None:
     assert task in bench.unit.task_set
 
 
-def test_clear_aca_is_not_supported() -> None:
-    """Without NormACA there is nothing to clear."""
-    assert manage(Bench(), SamFunction.CLEAR_ACA) == [FunctionResult.NOT_SUPPORTED]
+def test_clear_aca_without_a_condition() -> None:
+    """Where no ACA condition is in effect, CLEAR ACA has nothing to do, and has done it."""
+    assert manage(Bench(), SamFunction.CLEAR_ACA) == [FunctionResult.COMPLETE]
 
 
 def test_commands_after_a_clear_report_what_happened_before_they_run() -> None:

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,9 +20,9 @@ ABORTED = Response()
 class Scene:
     """A task set whose enabled tasks run until the test completes them."""
 
-    def __init__(self, **options: int) -> None:
+    def __init__(self, **options: Any) -> None:
         self.owner = Owner()
-        self.task_set = TaskSet(**options)  # type: ignore[arg-type]
+        self.task_set = TaskSet(**options)
         self.running: list[Task] = []
         self._tags = itertools.count()
 
@@ -42,6 +43,23 @@ class Scene:
     def abort(self, *tasks: Task, answer: Response | None = None) -> None:
         """Abort `tasks` together."""
         self.task_set.abort(tasks, lambda _: answer)
+
+
+class Attendance:
+    """Notes what the one who runs `task` is told, and the state of the task by then."""
+
+    def __init__(self, task: Task, told: list[tuple[str, TaskState]]) -> None:
+        self._task = task
+        self._told = told
+
+    def aborted(self) -> None:
+        self._told.append(("aborted", self._task.state))
+
+    def blocked(self) -> None:
+        self._told.append(("blocked", self._task.state))
+
+    def unblocked(self) -> None:
+        self._told.append(("unblocked", self._task.state))
 
 
 # The table.
@@ -164,7 +182,7 @@ def test_ordered_waits_for_the_engine() -> None:
     """An ORDERED task waits for the accesses that the engine makes on its own, and has the grants withdrawn first."""
     idle: list[Callable[[], None]] = []
     seen: list[bool] = []
-    task_set = TaskSet(lambda: seen.append(task_set.only_simple), idle.append)
+    task_set = TaskSet(lambda: seen.append(not task_set.holds_back(NEXUS)), idle.append)
     scene = Scene()
     scene.task_set = task_set
     barrier = scene.enter(ORDERED)
@@ -177,11 +195,11 @@ def test_ordered_waits_for_the_engine() -> None:
 
 
 @pytest.mark.parametrize("attribute", [ORDERED, HEAD_OF_QUEUE])
-def test_only_simple_tells_of_tasks_that_hold_back(attribute: TaskAttribute) -> None:
-    """`only_simple` is false from the entry of such a task to its end."""
+def test_tasks_that_hold_back_are_told_of(attribute: TaskAttribute) -> None:
+    """`holds_back` is true from the entry of such a task to its end."""
     seen: list[bool] = []
     scene = Scene()
-    scene.task_set = TaskSet(lambda: seen.append(scene.task_set.only_simple))
+    scene.task_set = TaskSet(lambda: seen.append(not scene.task_set.holds_back(NEXUS)))
     scene.enter()
     task = scene.enter(attribute, ready=False)
     assert seen == [False]
@@ -231,11 +249,12 @@ def test_abort_of_a_dormant_task() -> None:
 def test_abort_at_rest_tells_whoever_runs_the_task() -> None:
     """An enabled task without an operation under way ends at once."""
     scene = Scene()
-    told: list[TaskState] = []
+    told: list[tuple[str, TaskState]] = []
     task = scene.enter()
-    scene.task_set.on_abort(task, lambda: told.append(task.state))
+    attendant = Attendance(task, told)
+    scene.task_set.attend(task, attendant)
     scene.abort(task, answer=ABORTED)
-    assert told == [TaskState.ENDED]
+    assert told == [("aborted", TaskState.ENDED)]
     assert scene.owner.ends == {task: ABORTED}
 
 

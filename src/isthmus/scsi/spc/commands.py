@@ -293,6 +293,7 @@ def _reserve_out(action: ReserveOutAction) -> CommandDescriptor:
         reservation=ReservationClass.PERSISTENT_RESERVE_OUT,
         needs_medium=False,
         access=AccessClass.STANDBY,
+        passes_aca=action is ReserveOutAction.PREEMPT_AND_ABORT,
         source="SPC-5 §6.17",
     )
 

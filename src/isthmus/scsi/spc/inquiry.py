@@ -19,6 +19,7 @@ _STANDARD_LENGTH: Final = 96
 _VERSION_SPC_4: Final = 0x06
 """The VERSION that is claimed; every initiator in use knows it, and RESERVE and RELEASE (CRH) went with SPC-5."""
 _RMB: Final = 0x80
+_NORM_ACA: Final = 0x20
 _HISUP: Final = 0x10
 _RESPONSE_DATA_FORMAT: Final = 0x02
 _CMDQUE: Final = 0x02
@@ -80,7 +81,7 @@ def _standard_data(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
     """Direct access block device, no third-party copy, no protection; TPGS as the group of the target port has it."""
     target_port_group_support = unit.alua.group_of(nexus.relative_target_port_id).access_type << 4
     rmb = _RMB if unit.removable else 0
-    data_format = _HISUP | _RESPONSE_DATA_FORMAT
+    data_format = _NORM_ACA | _HISUP | _RESPONSE_DATA_FORMAT
     flags = bytes(
         (
             vpd.peripheral_device_type(unit, nexus),

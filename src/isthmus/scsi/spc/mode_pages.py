@@ -9,7 +9,10 @@ shared by all nexuses and not saved: a logical unit reset brings back the defaul
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
+
+from isthmus.scsi.task_set_rules import QueueErrorManagement, TaskSetRules, UnitAttentionInterlock
 
 __all__ = [
     "ALL_PAGES",
@@ -53,6 +56,8 @@ class ModeField:
     """Bits; a field wider than its first byte goes on in the bytes after it."""
     default: int = 0
     changeable: bool = False
+    values: tuple[int, ...] = ()
+    """What a changeable field may be, if that is not anything that fits: the others are reserved."""
 
     def place(self, value: int, page_length: int) -> int:
         """`value` where this field stands in a page taken as one big-endian number of `page_length` bytes."""
@@ -62,6 +67,14 @@ class ModeField:
     def mask(self, page_length: int) -> int:
         """The bits of this field, likewise."""
         return self.place((1 << self.width) - 1, page_length)
+
+    def value(self, page: int, page_length: int) -> int:
+        """What this field holds in `page`, taken likewise."""
+        return (page & self.mask(page_length)) // self.place(1, page_length)
+
+    def is_reserved(self, page: int, page_length: int) -> bool:
+        """Whether it holds a value in `page` that means nothing."""
+        return bool(self.values) and self.value(page, page_length) not in self.values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +117,25 @@ class ModePage:
 
 
 _WCE: Final = ModeField(name="WCE", byte=2, bit=2, default=1, changeable=True)
+_TST: Final = ModeField(name="TST", byte=2, bit=5, width=3, changeable=True, values=(0, 1))
+_TMF_ONLY: Final = ModeField(name="TMF_ONLY", byte=2, bit=4, changeable=True)
 _D_SENSE: Final = ModeField(name="D_SENSE", byte=2, bit=2, changeable=True)
+# SIMPLE tasks run side by side, in any order: initiators that need an order must ask for it.
+_QUEUE_ALGORITHM_MODIFIER: Final = ModeField(
+    name="QUEUE ALGORITHM MODIFIER", byte=3, bit=4, width=4, default=1, changeable=True, values=(0, 1)
+)
+_QERR: Final = ModeField(
+    name="QERR", byte=3, bit=1, width=2, changeable=True, values=tuple(map(int, QueueErrorManagement))
+)
+_UA_INTLCK_CTRL: Final = ModeField(
+    name="UA_INTLCK_CTRL", byte=4, bit=4, width=2, changeable=True, values=tuple(map(int, UnitAttentionInterlock))
+)
 _SWP: Final = ModeField(name="SWP", byte=4, bit=3, changeable=True)
 _TAS: Final = ModeField(name="TAS", byte=5, bit=6, default=1, changeable=True)
 
 _CACHING: Final = (0x08, 0)
 _CONTROL: Final = (0x0A, 0)
+_CONTROL_LENGTH: Final = 12
 
 PAGES: Final[tuple[ModePage, ...]] = (
     # AWRE, ARRE and the retry counts are the storage's own business: nothing here could be told to do otherwise.
@@ -121,20 +147,30 @@ PAGES: Final[tuple[ModePage, ...]] = (
     ModePage(
         code=0x0A,
         name="Control",
-        length=12,
+        length=_CONTROL_LENGTH,
         source="SPC-5 §7.5.10",
         fields=(
-            # TST 000b, as all nexuses share one task set; QERR 00b, as an error aborts no other task.
+            _TST,
+            _TMF_ONLY,
             _D_SENSE,
             ModeField(name="GLTSD", byte=2, bit=1, default=1),
-            # SIMPLE tasks run side by side, in any order: initiators that need an order must ask for it.
-            ModeField(name="QUEUE ALGORITHM MODIFIER", byte=3, bit=4, width=4, default=1),
+            _QUEUE_ALGORITHM_MODIFIER,
+            _QERR,
+            _UA_INTLCK_CTRL,
             _SWP,
             _TAS,
             ModeField(name="BUSY TIMEOUT PERIOD", byte=8, width=16, default=0xFFFF),
         ),
     ),
-    ModePage(code=0x0A, subpage=0x01, name="Control Extension", length=32, source="SPC-5 §7.5.11"),
+    ModePage(
+        code=0x0A,
+        subpage=0x01,
+        name="Control Extension",
+        length=32,
+        source="SPC-5 §7.5.11",
+        # The operator may move target port groups between access states at any time.
+        fields=(ModeField(name="IALUAE", byte=4, bit=0, default=1),),
+    ),
     # No failure is predicted, and the page says so: DEXCPT 1, MRIE 0.
     ModePage(
         code=0x1C,
@@ -193,6 +229,11 @@ class ModePages:
         """TAS: a task that another nexus aborts is answered with TASK ABORTED (SPC-5 §7.5.10)."""
         return self._flag(_CONTROL, _TAS)
 
+    @property
+    def task_set_rules(self) -> TaskSetRules:
+        """What the Control page says of task sets (SPC-5 §7.5.10)."""
+        return _task_set_rules(self._current[_CONTROL])
+
     def page(self, key: PageKey, control: PageControl) -> bytes:
         """The page with its current, changeable or default values."""
         page = self._formats[key]
@@ -213,13 +254,16 @@ class ModePages:
         ]
 
     def unchangeable(self, key: PageKey, data: bytes) -> BitPosition | None:
-        """The first bit in which `data`, a page of the right length, would change what cannot be changed."""
+        """The first bit in which `data`, a page of the right length, would change what cannot be changed.
+
+        Else the first field that it would give a reserved value.
+        """
         page = self._formats[key]
         given = bytes([data[0] & ~_PARAMETERS_SAVEABLE]) + data[1:]
         wrong = int.from_bytes(given) ^ int.from_bytes(page.build(self._current[key]))
         wrong &= ~page.changeable
         if not wrong:
-            return None
+            return _first_reserved(page, int.from_bytes(given))
         from_start = page.length * 8 - wrong.bit_length()
         return BitPosition(from_start // 8, 7 - from_start % 8)
 
@@ -233,6 +277,27 @@ class ModePages:
 
     def _flag(self, key: PageKey, field: ModeField) -> bool:
         return bool(self._current[key] & field.mask(self._formats[key].length))
+
+
+def _first_reserved(page: ModePage, value: int) -> BitPosition | None:
+    wrong = next((field for field in page.fields if field.is_reserved(value, page.length)), None)
+    return None if wrong is None else BitPosition(wrong.byte, wrong.bit + wrong.width - 1)
+
+
+@lru_cache(maxsize=64)
+def _task_set_rules(control: int) -> TaskSetRules:
+    """The rules of a Control page; kept, as every task that enters a task set asks for them."""
+
+    def value(field: ModeField) -> int:
+        return field.value(control, _CONTROL_LENGTH)
+
+    return TaskSetRules(
+        per_nexus=value(_TST) == 1,
+        restricted_reordering=value(_QUEUE_ALGORITHM_MODIFIER) == 0,
+        queue_error_management=QueueErrorManagement(value(_QERR)),
+        unit_attention_interlock=UnitAttentionInterlock(value(_UA_INTLCK_CTRL)),
+        task_management_only=bool(value(_TMF_ONLY)),
+    )
 
 
 def _without(page: ModePage, field: ModeField) -> ModePage:

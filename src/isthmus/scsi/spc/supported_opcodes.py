@@ -139,11 +139,11 @@ def parse_report_supported_task_management_functions(
 
 
 def report_supported_task_management_functions(_unit: "LogicalUnit", task: Task) -> Response:
-    """ATS, ATSS, CTSS and LURS: the four that both SAM-5 and iSCSI know; without ACA there is no CLEAR ACA."""
+    """ATS, ATSS, CACAS, CTSS and LURS: the five that both SAM-5 and iSCSI know."""
     command = task.command
     assert isinstance(command, ReportSupportedTaskManagementFunctions)
-    data = bytes([0xD8, 0, 0, 0])
+    data = bytes([0xF8, 0, 0, 0])
     if command.extended:
         # ADDITIONAL DATA LENGTH, no TMFTMOV, no timeouts.
-        data = bytes([0xD8, 0, 0, 12]) + bytes(12)
+        data = bytes([0xF8, 0, 0, 12]) + bytes(12)
     return allocated(data, command.allocation_length)

@@ -277,7 +277,10 @@ def test_page_format() -> None:
         ("00 00 00 00  4a 00 000a", in_list(4, 6)),  # page_0 format is asked for
         ("00 00 00 00  0a 09", in_list(5)),  # PAGE LENGTH
         ("00 00 00 00  4a 01 001b", in_list(6)),
-        ("00 00 00 00  0a0a 02000040 0000 ffff 0000", in_list(7, 4)),  # QUEUE ALGORITHM MODIFIER
+        ("00 00 00 00  0a0a 02200040 0000 ffff 0000", in_list(7, 7)),  # QUEUE ALGORITHM MODIFIER
+        ("00 00 00 00  0a0a 42100040 0000 ffff 0000", in_list(6, 7)),  # TST
+        ("00 00 00 00  0a0a 02140040 0000 ffff 0000", in_list(7, 2)),  # QERR
+        ("00 00 00 00  0a0a 02101040 0000 ffff 0000", in_list(8, 5)),  # UA_INTLCK_CTRL
         ("00 00 00 00  0a0a 02100040 0000 ffff 0001", in_list(15, 0)),
         ("00 00 00 00  0a0a 02100840 0000 ffff 0000  1c0a 00000000000000000000", in_list(4 + 12 + 2, 3)),  # DEXCPT
     ],

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.scsi.spc.mode_pages import ALL_PAGES, ALL_SUBPAGES, PAGES, ModePage, ModePages, PageControl, PageKey
+from isthmus.scsi.task_set_rules import QueueErrorManagement, TaskSetRules, UnitAttentionInterlock
 
 KEYS = [page.key for page in PAGES]
 CACHING, CONTROL = (0x08, 0), (0x0A, 0)
@@ -21,10 +22,13 @@ DEFAULTS = {
     (0x02, 0): bytes(14),
     (0x08, 0): b"\x04" + bytes(17),
     (0x0A, 0): bytes.fromhex("02100040 0000 ffff 0000"),
-    (0x0A, 1): bytes(28),
+    (0x0A, 1): b"\x01" + bytes(27),
     (0x1C, 0): b"\x08" + bytes(9),
 }
-CHANGEABLE = {CACHING: "0400", CONTROL: "04000840"}
+CHANGEABLE = {CACHING: "0400", CONTROL: "f4f63840"}
+RESERVED_VALUES = {(2, 7): 7, (2, 6): 7, (3, 7): 7, (3, 6): 7, (3, 5): 7, (3, 2): 2, (4, 4): 5}
+"""Of the Control page: the bits whose change alone gives their field a reserved value, and the first bit of that field."""
+
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -104,6 +108,37 @@ def test_change(key: PageKey, byte: int, bit: int, attribute: str) -> None:
     assert getattr(mode, attribute) is before
 
 
+def with_control(byte: int, value: int) -> ModePages:
+    """Mode pages whose Control page has `value` in `byte`."""
+    mode = ModePages(write_back=True)
+    data = bytearray(mode.page(CONTROL, PageControl.CURRENT))
+    data[byte] = value
+    assert mode.unchangeable(CONTROL, bytes(data)) is None
+    mode.change(CONTROL, bytes(data))
+    return mode
+
+
+@pytest.mark.parametrize(
+    ("byte", "value", "rules"),
+    [
+        (2, 0x02, TaskSetRules()),
+        (2, 0x22, TaskSetRules(per_nexus=True)),
+        (2, 0x12, TaskSetRules(task_management_only=True)),
+        (3, 0x00, TaskSetRules(restricted_reordering=True)),
+        (3, 0x12, TaskSetRules(queue_error_management=QueueErrorManagement.ABORT_ALL)),
+        (3, 0x16, TaskSetRules(queue_error_management=QueueErrorManagement.ABORT_OWN)),
+        (4, 0x20, TaskSetRules(unit_attention_interlock=UnitAttentionInterlock.KEEP)),
+        (4, 0x30, TaskSetRules(unit_attention_interlock=UnitAttentionInterlock.KEEP_AND_ESTABLISH)),
+    ],
+)
+def test_task_set_rules(byte: int, value: int, rules: TaskSetRules) -> None:
+    """TST, TMF_ONLY, QUEUE ALGORITHM MODIFIER, QERR and UA_INTLCK_CTRL are the rules of the task set."""
+    mode = with_control(byte, value)
+    assert mode.task_set_rules == rules
+    mode.reset()
+    assert mode.task_set_rules == TaskSetRules()
+
+
 def test_what_is_sent_back_changes_nothing() -> None:
     """A page as MODE SENSE gave it is accepted, with and without PS, and changes nothing."""
     mode = ModePages(write_back=True)
@@ -116,7 +151,7 @@ def test_what_is_sent_back_changes_nothing() -> None:
 
 @given(key=st.sampled_from(KEYS), data=st.data())
 def test_one_wrong_bit(key: PageKey, data: st.DataObject) -> None:
-    """Exactly the bits that are not changeable are refused, each by its place."""
+    """Exactly the bits that are not changeable are refused, each by its place; and reserved values, by their field."""
     mode = ModePages(write_back=True)
     page = bytearray(mode.page(key, PageControl.CURRENT))
     byte = data.draw(st.integers(1, len(page) - 1))
@@ -124,7 +159,10 @@ def test_one_wrong_bit(key: PageKey, data: st.DataObject) -> None:
     page[byte] ^= 1 << bit
     may_change = mode.page(key, PageControl.CHANGEABLE)[byte] >> bit & 1 and byte >= len(HEADERS[key]) // 2
     wrong = mode.unchangeable(key, bytes(page))
-    if may_change:
+    if key == CONTROL and (byte, bit) in RESERVED_VALUES:
+        assert wrong is not None
+        assert (wrong.byte, wrong.bit) == (byte, RESERVED_VALUES[byte, bit])
+    elif may_change:
         assert wrong is None
     else:
         assert wrong is not None

@@ -95,9 +95,9 @@ def test_what_is_reported_is_what_runs() -> None:
 
 def test_task_management_functions() -> None:
     """ABORT TASK, ABORT TASK SET, CLEAR TASK SET and LOGICAL UNIT RESET; with REPD no timeouts."""
-    assert data_of(Bench().run(rstmf())) == bytes((0xD8, 0, 0, 0))
-    assert data_of(Bench().run(rstmf(extended=True))) == bytes((0xD8, 0, 0, 12)) + bytes(12)
-    assert data_of(Bench().run(rstmf(extended=True, allocation_length=4))) == bytes((0xD8, 0, 0, 12))
+    assert data_of(Bench().run(rstmf())) == bytes((0xF8, 0, 0, 0))
+    assert data_of(Bench().run(rstmf(extended=True))) == bytes((0xF8, 0, 0, 12)) + bytes(12)
+    assert data_of(Bench().run(rstmf(extended=True, allocation_length=4))) == bytes((0xF8, 0, 0, 12))
 
 
 @pytest.mark.parametrize("length", [0, 3])
