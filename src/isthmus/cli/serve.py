@@ -94,6 +94,11 @@ def default_portal() -> Portal:
     help="Keep here what must outlive a restart.  [default: /var/lib/isthmus, or the user's own]",
 )
 @click.option(
+    "--replace-lost-reservations",
+    is_flag=True,
+    help="Serve units whose saved reservations are damaged; initiators must replace them first.",
+)
+@click.option(
     "--log-level",
     type=click.Choice([level.value for level in LogLevel]),
     default=LogLevel.INFO.value,
@@ -118,6 +123,7 @@ def serve(
     data_digest: tuple[DigestMethod, ...],
     max_connections: int,
     state_directory: Path | None,
+    replace_lost_reservations: bool,
     log_level: str,
 ) -> int:
     """Export each PATH, a file or a block device, as LUN 0, 1, … of one iSCSI target.
@@ -140,6 +146,7 @@ def serve(
         max_connections=max_connections,
         log_level=LogLevel(log_level),
         state_directory=state_directory,
+        replace_lost_reservations=replace_lost_reservations,
     )
     return start(options)
 

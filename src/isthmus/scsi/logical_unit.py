@@ -61,16 +61,16 @@ class LogicalUnit:
         """Lengths are bytes. Raises `ConfigurationError` for a block length that no initiator can use.
 
         `removable`: the medium can be ejected and loaded (RMB). `third_party_copy`: the unit can copy, and be copied from
-        and to. `state` keeps what must outlive a restart; without one it is kept in memory. `accept_lost_reservations`: where their record is damaged, the initiators have to replace them
-        before they can use the unit; else that is a `ConfigurationError`. `call_later` times transitions between access states; `alua_group` is the target port
-        group of every port that is put into no other.
+        and to. `state` keeps what must outlive a restart; without one it is kept in memory. Raises `ConfigurationError` for
+        a record of it that cannot be read; with `accept_lost_reservations`, the initiators have to replace damaged
+        reservations instead, before they can use the unit. `call_later` times transitions between access states;
+        `alua_group` is the target port group of every port that is put into no other.
         """
         if block_length not in BLOCK_LENGTHS:
             raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
         self.backstore = backstore
         self.table = table if backstore.capabilities.discard else table.without_discard()
         self.mode = ModePages(write_back=backstore.write_back)
-        self.reservations = Reservations()
         self.block_length = block_length
         self.physical_block_length = max(
             block_length, physical_block_length or backstore.capabilities.physical_block_length

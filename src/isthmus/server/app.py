@@ -70,6 +70,7 @@ def make_units(options: ServeOptions, backstores: Sequence[Backstore]) -> list[L
             removable=options.removable,
             identity=UnitIdentity.derived(f"{machine_identity()} {options.target_name} {backstore.identity}"),
             state=store,
+            accept_lost_reservations=options.replace_lost_reservations,
         )
         for backstore in backstores
     ]
@@ -89,9 +90,7 @@ def _bind_all(portals: Sequence[Portal]) -> list[socket.socket]:
 class Server:
     """One target with its units, on its portals."""
 
-    def __init__(
-        self, options: ServeOptions, units: Sequence[LogicalUnit], sockets: Sequence[socket.socket]
-    ) -> None:
+    def __init__(self, options: ServeOptions, units: Sequence[LogicalUnit], sockets: Sequence[socket.socket]) -> None:
         """`units` are LUN 0, 1, … in order; `sockets` are bound to the portals in order."""
         self._options = options
         self._units = units

@@ -176,6 +176,8 @@ class ServeOptions:
     log_level: LogLevel = LogLevel.INFO
     state_directory: Path | None = None
     """Where the units keep what must outlive a restart; None for the usual place."""
+    replace_lost_reservations: bool = False
+    """Serve a unit whose record of reservations is damaged; initiators must replace them before they can use it."""
 
     def __post_init__(self) -> None:
         if not self.units:

@@ -194,6 +194,13 @@ def test_removable(served: list[ServeOptions]) -> None:
     assert served[0].removable
 
 
+def test_replace_lost_reservations(served: list[ServeOptions]) -> None:
+    """Damaged reservations are accepted only by one who says so."""
+    assert run(["serve", "disk.img"]) == 0
+    assert run(["serve", "--replace-lost-reservations", "disk.img"]) == 0
+    assert [options.replace_lost_reservations for options in served] == [False, True]
+
+
 def test_state_directory(served: list[ServeOptions], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where state is kept comes from the option, else from the environment."""
     monkeypatch.setenv("ISTHMUS_STATE", "/srv/state")

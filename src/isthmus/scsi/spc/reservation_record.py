@@ -53,9 +53,9 @@ def load_reservations(store: UnitStateStore, unit_serial: str, *, accept_loss: b
     try:
         data = store.load(unit_serial, RESERVATIONS)
         return PersistentReservations() if data is None else decode(data)
-    except ConfigurationError:
+    except ConfigurationError as error:
         if not accept_loss:
-            raise
+            raise ConfigurationError(f"unit {unit_serial}: {error.problem}", error.remedy) from error
         return PersistentReservations(lost=True)
 
 

@@ -1,0 +1,193 @@
+"""Persistent reservations that were to outlive a loss of power do, as a cluster that is fenced by them needs it.
+
+`kill -9` amid the run shows that nothing is kept for an orderly end; that a record is durable before its GOOD status is
+shown where the record is written (`tests/unit/server/test_state_directory.py`).
+"""
+
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from isthmus.initiator.errors import ScsiError
+from isthmus.initiator.logical_unit import LogicalUnit
+from isthmus.initiator.session import Session
+from isthmus.initiator.settings import LoginSettings
+from isthmus.names import Isid
+from isthmus.scsi.sense import Sense, SenseKey
+from isthmus.scsi.spc.persistent_reservations import ReservationType
+from isthmus.scsi.spc.reservations import ReserveOutAction
+from isthmus.scsi.status import Status
+from tests.support.server import Server, running_server
+
+OWNER, OTHER = "iqn.2026-01.com.example:owner", "iqn.2026-01.com.example:other"
+OWNER_KEY, OTHER_KEY = 0x1111_2222_3333_4444, 0xFFFF_0000_FFFF_0000
+APTPL = 0x01
+WRITE_EXCLUSIVE_REGISTRANTS_ONLY = ReservationType.WRITE_EXCLUSIVE_REGISTRANTS_ONLY
+START_SECONDS = 20
+
+
+@asynccontextmanager
+async def initiator(server: Server, name: str, isid: int = 0x8000_0000_0001) -> AsyncIterator[LogicalUnit]:
+    """The unit as that initiator port sees it, with its unit attentions heard."""
+    url = server.url
+    settings = LoginSettings(host=url.address, port=url.port, target_name=url.iqn, initiator_name=name)
+    async with await Session.login(settings, isid=Isid(isid)) as session:
+        # The power-on unit attention; whatever comes next is to be seen.
+        await session.execute(url.lun, bytes(6))
+        yield LogicalUnit(session, url.lun)
+
+
+async def reserve_out(
+    unit: LogicalUnit, action: ReserveOutAction, *, key: int = 0, action_key: int = 0, kind: int = 0, flags: int = 0
+) -> None:
+    """PERSISTENT RESERVE OUT; raises `ScsiError`."""
+    command = struct.pack(">BBBxxIx", 0x5F, action, kind, 24)
+    await unit.command(action.name, command, data_out=struct.pack(">QQxxxxBxxx", key, action_key, flags))
+
+
+async def reserve_in(unit: LogicalUnit, action: int) -> bytes:
+    """What PERSISTENT RESERVE IN has to say, without PRGENERATION."""
+    result = await unit.command("reserve in", struct.pack(">BBxxxxxHx", 0x5E, action, 4096), data_in_length=4096)
+    return result.data_in[4:]
+
+
+async def write(unit: LogicalUnit) -> int:
+    """The status of a WRITE (10)."""
+    command = bytes((0x2A, 0, 0, 0, 0, 0, 0, 0, 1, 0))
+    return (await unit.session.execute(unit.lun, command, data_out=bytes(512))).status
+
+
+async def fence(server: Server, flags: int) -> tuple[bytes, bytes]:
+    """Register two initiators, let one reserve; gives READ FULL STATUS and READ RESERVATION."""
+    async with initiator(server, OWNER) as owner, initiator(server, OTHER) as other:
+        await reserve_out(other, ReserveOutAction.REGISTER, action_key=OTHER_KEY, flags=flags)
+        await reserve_out(owner, ReserveOutAction.REGISTER, action_key=OWNER_KEY, flags=flags)
+        await reserve_out(owner, ReserveOutAction.RESERVE, key=OWNER_KEY, kind=WRITE_EXCLUSIVE_REGISTRANTS_ONLY)
+        return await reserve_in(owner, 3), await reserve_in(owner, 1)
+
+
+@pytest.fixture
+def medium(tmp_path: Path) -> Path:
+    """A file to serve."""
+    path = tmp_path / "medium.img"
+    path.touch()
+    os.truncate(path, 1 << 20)
+    return path
+
+
+def arguments(medium: Path, *more: str) -> list[str | Path]:
+    """Those of `isthmus serve`: always the same target, as the unit is known by it, too."""
+    return [medium, "--portal", "127.0.0.1:0", "--iqn", "iqn.2026-01.org.isthmus:fenced", *more]
+
+
+async def test_a_reservation_survives_kill_9(medium: Path, tmp_path: Path) -> None:
+    """After each crash the same initiators are registered, the same one holds the unit, and strangers cannot write."""
+    with running_server(arguments(medium), tmp_path) as server:
+        full_status, reservation = await fence(server, APTPL)
+        server.kill()
+    assert len(reservation) == 4 + 16
+    for name in (OWNER, OTHER):
+        assert name.encode() in full_status
+    with running_server(arguments(medium), tmp_path) as server:
+        async with initiator(server, OTHER, isid=0x8000_0000_0099) as stranger:
+            assert await reserve_in(stranger, 3) == full_status
+            assert await reserve_in(stranger, 1) == reservation
+            assert await write(stranger) == Status.RESERVATION_CONFLICT
+        async with initiator(server, OTHER) as registered:
+            assert await write(registered) == Status.GOOD
+            preempt = ReserveOutAction.PREEMPT
+            kind = WRITE_EXCLUSIVE_REGISTRANTS_ONLY
+            await reserve_out(registered, preempt, key=OTHER_KEY, action_key=OWNER_KEY, kind=kind)
+        server.kill()
+    with running_server(arguments(medium), tmp_path) as server:
+        async with initiator(server, OWNER) as fenced, initiator(server, OTHER) as survivor:
+            assert await write(fenced) == Status.RESERVATION_CONFLICT
+            assert await write(survivor) == Status.GOOD
+
+
+async def test_without_aptpl_nothing_survives(medium: Path, tmp_path: Path) -> None:
+    """What was not to outlive a loss of power is gone with the process, and so is what was, when a later command says so."""
+    with running_server(arguments(medium), tmp_path) as server:
+        await fence(server, APTPL)
+        async with initiator(server, OWNER) as owner:
+            # The most recent APTPL counts for all registrations (SPC-5 §5.14.5.1).
+            register = ReserveOutAction.REGISTER
+            await reserve_out(owner, register, key=OWNER_KEY, action_key=OWNER_KEY)
+        server.kill()
+    with running_server(arguments(medium), tmp_path) as server:
+        async with initiator(server, "iqn.2026-01.com.example:stranger") as stranger:
+            assert await reserve_in(stranger, 3) == bytes(4)
+            assert await write(stranger) == Status.GOOD
+
+
+def the_record(tmp_path: Path) -> Path:
+    """The one file of reservations."""
+    (record,) = (tmp_path / "state").glob("*.reservations")
+    return record
+
+
+def refused_start(medium: Path, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    """A server that ends before it serves anything."""
+    return subprocess.run(
+        [sys.executable, "-m", "isthmus", "serve", *map(str, arguments(medium))],
+        env={**os.environ, "ISTHMUS_STATE": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda content: content[:-1],
+    "empty": lambda content: b"",
+    "a bit has changed": lambda content: content[:-20] + bytes([content[-20] ^ 1]) + content[-19:],
+    "zeros": lambda content: bytes(len(content)),
+}
+
+
+async def test_damage_is_refused(medium: Path, tmp_path: Path) -> None:
+    """A damaged record stops the start with one line and status 2, until somebody decides what to do."""
+    with running_server(arguments(medium), tmp_path) as server:
+        await fence(server, APTPL)
+    record = the_record(tmp_path)
+    assert record.stat().st_mode & 0o777 == 0o600
+    content = record.read_bytes()
+    for damage in DAMAGES.values():
+        record.write_bytes(damage(content))
+        ended = refused_start(medium, tmp_path)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert str(record) in ended.stderr
+        assert ended.stderr.count("\n") == 1
+        assert record.read_bytes() == damage(content)
+
+
+async def test_lost_reservations_are_replaced(medium: Path, tmp_path: Path) -> None:
+    """If the operator says so, a unit with a damaged record is served, but used only after REPLACE LOST RESERVATION."""
+    with running_server(arguments(medium), tmp_path) as server:
+        await fence(server, APTPL)
+    the_record(tmp_path).write_bytes(b"?")
+    again = arguments(medium, "--replace-lost-reservations")
+    replace = ReserveOutAction.REPLACE_LOST_RESERVATION
+    lost = Sense.PERSISTENT_RESERVATION_INFORMATION_LOST
+    with running_server(again, tmp_path) as server:
+        async with initiator(server, OWNER) as owner:
+            with pytest.raises(ScsiError) as caught:
+                await reserve_in(owner, 0)
+            assert caught.value.sense is not None
+            sense = caught.value.sense
+            assert (sense.key, sense.asc, sense.ascq) == (SenseKey.DATA_PROTECT, lost.asc, lost.ascq)
+            assert await write(owner) == Status.CHECK_CONDITION
+            await reserve_out(owner, replace, action_key=OWNER_KEY, kind=ReservationType.WRITE_EXCLUSIVE, flags=APTPL)
+            assert await write(owner) == Status.GOOD
+        server.kill()
+    with running_server(arguments(medium), tmp_path) as server:
+        async with initiator(server, OWNER) as owner, initiator(server, OTHER) as other:
+            assert await write(owner) == Status.GOOD
+            assert await write(other) == Status.RESERVATION_CONFLICT
