@@ -2,7 +2,8 @@
 
 target → target portal group (TPG) → portals, LUNs and node ACLs with mapped LUNs; backstores stand apart and are named
 by LUNs. A configuration is checked as a whole by `Configuration.check`; what a value alone can be wrong in, its own
-constructor refuses. Settings that have their default need not be there: `settings` knows it.
+constructor refuses. Settings that have their default need not be there: `settings` knows it. The parts of a whole stand in
+the order of their numbers or names, so that configurations that mean the same are equal.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -199,6 +200,7 @@ class NodeAcl:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attributes", _parsed(ACL_ATTRIBUTES, self.attributes))
+        object.__setattr__(self, "mapped_luns", tuple(sorted(self.mapped_luns, key=lambda mapped: mapped.number)))
         _check_unique(f"mapped LUN of {self.name}", [mapped.number for mapped in self.mapped_luns])
 
 
@@ -220,6 +222,9 @@ class PortalGroup:
             raise ConfigurationError(f"{self.tag} cannot be the tag of a portal group", f"use 1 to {MAX_TAG}")
         object.__setattr__(self, "attributes", _parsed(TPG_ATTRIBUTES, self.attributes))
         object.__setattr__(self, "parameters", _parsed(TPG_PARAMETERS, self.parameters))
+        object.__setattr__(self, "portals", tuple(sorted(self.portals)))
+        object.__setattr__(self, "luns", tuple(sorted(self.luns, key=lambda lun: lun.number)))
+        object.__setattr__(self, "node_acls", tuple(sorted(self.node_acls, key=lambda acl: acl.name)))
         _check_unique("LUN", [lun.number for lun in self.luns])
         _check_unique("portal", [(portal.address, portal.port) for portal in self.portals])
         _check_unique("node ACL", [acl.name for acl in self.node_acls])
@@ -240,6 +245,7 @@ class Target:
     portal_groups: tuple[PortalGroup, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "portal_groups", tuple(sorted(self.portal_groups, key=lambda group: group.tag)))
         _check_unique("portal group", [group.tag for group in self.portal_groups])
 
 

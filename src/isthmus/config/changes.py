@@ -1,0 +1,232 @@
+"""What can be changed in a configuration, one step each: what `diff` finds and `server.reconcile` does.
+
+Each change knows its effect on the configuration as a value (`apply`), so that a plan can be proved right without a
+server, and how it reads in a plan (`str`). A configuration that was valid before a plan is valid after each step of it.
+"""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from typing_extensions import override
+
+from isthmus.config.model import (
+    AluaGroup,
+    Backstore,
+    BackstoreKey,
+    Chap,
+    Configuration,
+    DiscoveryAuthentication,
+    Settings,
+    Target,
+)
+from isthmus.config.settings import BACKSTORE_ATTRIBUTES, SettingTable
+from isthmus.names import IscsiName
+
+__all__ = [
+    "BackstoreChange",
+    "Change",
+    "CreateBackstore",
+    "CreateTarget",
+    "DeleteBackstore",
+    "DeleteTarget",
+    "ResizeBackstore",
+    "SetAluaGroups",
+    "SetBackstoreAttributes",
+    "SetDiscoveryAuthentication",
+    "chap_text",
+    "settings_text",
+]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Change(ABC):
+    """One step."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def apply(self, configuration: Configuration) -> Configuration:
+        """What the step makes of `configuration`."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """One line of a plan: + what comes, - what goes, ~ what changes. Secrets are not in it."""
+
+
+# -- Backstores --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackstoreChange(Change):
+    """Concerns the backstore `key`."""
+
+    key: BackstoreKey
+
+    def _edited(self, configuration: Configuration, edit: Callable[[Backstore], Backstore]) -> Configuration:
+        stores = configuration.backstores
+        return dataclasses.replace(configuration, backstores={**stores, self.key: edit(stores[self.key])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateBackstore(BackstoreChange):
+    """Open the storage, and make it if it is not there."""
+
+    backstore: Backstore
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
+        stores = {**configuration.backstores, self.key: self.backstore}
+        return dataclasses.replace(configuration, backstores=stores)
+
+    @override
+    def __str__(self) -> str:
+        size = "" if self.backstore.size is None else f" of {self.backstore.size} bytes"
+        return f"+ {self.key}{size}{f' in {self.backstore.path}' if self.backstore.path else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteBackstore(BackstoreChange):
+    """Let go of the storage; a file stays. No LUN stands on it any more."""
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
+        return dataclasses.replace(configuration, backstores=_without(configuration.backstores, self.key))
+
+    @override
+    def __str__(self) -> str:
+        return f"- {self.key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizeBackstore(BackstoreChange):
+    """Another size, in bytes; None: whatever the storage has."""
+
+    old_size: int | None
+    size: int | None
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
+        return self._edited(configuration, lambda store: dataclasses.replace(store, size=self.size))
+
+    @override
+    def __str__(self) -> str:
+        return f"~ {self.key} size: {_size(self.old_size)} -> {_size(self.size)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBackstoreAttributes(BackstoreChange):
+    """All the attributes: what is not named has its default."""
+
+    old: Settings
+    attributes: Settings
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
+        return self._edited(configuration, lambda store: dataclasses.replace(store, attributes=self.attributes))
+
+    @override
+    def __str__(self) -> str:
+        return f"~ {self.key} attribute {settings_text(BACKSTORE_ATTRIBUTES, self.old, self.attributes)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAluaGroups(BackstoreChange):
+    """All the ALUA target port groups."""
+
+    groups: tuple[AluaGroup, ...]
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
+        return self._edited(configuration, lambda store: dataclasses.replace(store, alua_groups=self.groups))
+
+    @override
+    def __str__(self) -> str:
+        return f"~ {self.key} ALUA groups: {', '.join(group.name for group in self.groups) or 'none of its own'}"
+
+
+# -- Targets -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTarget(Change):
+    """A target with no portal group yet."""
+
+    name: IscsiName
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
+        targets = {**configuration.targets, self.name: Target(name=self.name)}
+        return dataclasses.replace(configuration, targets=targets)
+
+    @override
+    def __str__(self) -> str:
+        return f"+ /iscsi/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteTarget(Change):
+    """A target with all in it; its sessions end."""
+
+    name: IscsiName
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
+        return dataclasses.replace(configuration, targets=_without(configuration.targets, self.name))
+
+    @override
+    def __str__(self) -> str:
+        return f"- /iscsi/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetDiscoveryAuthentication(Change):
+    """What discovery sessions have to prove."""
+
+    old: DiscoveryAuthentication
+    discovery: DiscoveryAuthentication
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
+        return dataclasses.replace(configuration, discovery=self.discovery)
+
+    @override
+    def __str__(self) -> str:
+        state = "on" if self.discovery.enable else "off"
+        return f"~ /iscsi discovery authentication {state}: {chap_text(self.old.chap, self.discovery.chap)}"
+
+
+# -- What they share ---------------------------------------------------------------------------------------------------
+
+
+def _without(mapping: Mapping[K, V], gone: K) -> dict[K, V]:
+    return {key: value for key, value in mapping.items() if key != gone}
+
+
+def _size(size: int | None) -> str:
+    return "as it is" if size is None else f"{size} bytes"
+
+
+def settings_text(table: SettingTable, old: Settings, new: Settings) -> str:
+    """The settings of `table` that differ, each with its old and its new value."""
+    before, after = table.with_defaults(old), table.with_defaults(new)
+    return ", ".join(f"{name}: {before[name]} -> {after[name]}" for name in after if before[name] != after[name])
+
+
+def chap_text(old: Chap, new: Chap) -> str:
+    """What differs; of secrets only that they do."""
+    names = [
+        f"{what}: {getattr(old, what)!r} -> {getattr(new, what)!r}"
+        for what in ("userid", "mutual_userid")
+        if getattr(old, what) != getattr(new, what)
+    ]
+    secrets = [
+        f"{what} {'changed' if getattr(new, what) else 'cleared'}"
+        for what in ("password", "mutual_password")
+        if getattr(old, what) != getattr(new, what)
+    ]
+    return ", ".join(names + secrets) or "as before"
