@@ -41,7 +41,8 @@ class CommandFlow:
         """A SCSI Command: make its task, and hand it on when its turn comes."""
         tasks = self._session.tasks
         if pdu.initiator_task_tag in tasks or pdu.initiator_task_tag == RESERVED_TAG:
-            self._connection.consume(pdu)
+            if not self._connection.consume(pdu):
+                return
             raise PduRejected(RejectReason.TASK_IN_PROGRESS, "the tag of a task in progress, or the reserved one")
         if pdu.is_immediate and self._immediate_tasks >= MAX_IMMEDIATE_TASKS:
             raise PduRejected(RejectReason.IMMEDIATE_COMMAND_REJECT, "too many immediate commands (§4.2.2.1)")

@@ -138,30 +138,38 @@ class Connection:
         if pdu.is_immediate:
             deliver()
             return True
-        taken = self.session.sequence(pdu.cmd_sn, deliver)
+        return self.sequence(pdu.cmd_sn, deliver)
+
+    def sequence(self, cmd_sn: int, deliver: Callable[[], None]) -> bool:
+        """Deliver what has `cmd_sn` when its turn comes, and start the functions that waited for it; False if ignored."""
+        taken = self.session.sequence(cmd_sn, deliver)
         if self.session.waiting_functions:
             for connection in list(self.session.connections.values()):
                 connection.task_management.commands_arrived()
         return taken
 
-    def one_shot(self, pdu: RequestPdu, handle: Callable[[], None]) -> None:
-        """Sequence a request that holds its place in the window only while it is handled."""
+    def one_shot(self, pdu: RequestPdu, handle: Callable[[], None]) -> bool:
+        """Sequence a request that holds its place in the window only while it is handled; False if it is ignored."""
 
         def deliver() -> None:
             if not pdu.is_immediate:
                 self.session.window.ended()
+            if self.session.connections.get(self.cid) is not self:
+                return  # The connection was lost before the turn of the request came, and with it whoever asked.
             try:
                 handle()
             except PduRejected as error:
                 self.reject(pdu, error.reason)
 
-        self.sequenced(pdu, deliver)
+        return self.sequenced(pdu, deliver)
 
-    def consume(self, pdu: RequestPdu) -> None:
-        """Count a request that is not acted on, so that those behind it are not held up (§4.2.2.1)."""
-        self.one_shot(pdu, lambda: None)
+    def consume(self, pdu: RequestPdu) -> bool:
+        """Count a request that is not acted on, so that those behind it are not held up (§4.2.2.1); False if ignored."""
+        return self.one_shot(pdu, lambda: None)
 
     def _receive_misplaced(self, pdu: Pdu) -> None:
+        if isinstance(pdu, RequestPdu):
+            self.consume(pdu)
         raise PduRejected(RejectReason.PROTOCOL_ERROR, f"{type(pdu).__name__} in full feature phase (§7.3)")
 
     def _receive_unknown(self, pdu: UnknownPdu) -> None:
@@ -259,8 +267,8 @@ class Connection:
         self.send(Reject(reason=reason, data_segment=bytes(header)))
 
     def ping(self) -> bool:
-        """Send a NOP-In that wants an answer (§11.19); False if the last one is not answered yet."""
-        if self._ping_tag is not None:
+        """Send a NOP-In that wants an answer (§11.19); False if the last one is not answered yet, or none would be."""
+        if self._ping_tag is not None or self.state is ConnectionState.IN_LOGOUT:
             return False
         self._ping_tag = self.session.new_target_transfer_tag()
         self.send(NopIn(target_transfer_tag=self._ping_tag), advance_stat_sn=False)
@@ -282,5 +290,6 @@ class Connection:
         tasks = self.tasks()
         for task in tasks:
             self.commands.forget(task)
-        self.session.connections.pop(self.cid, None)
+        if self.session.connections.get(self.cid) is self:
+            del self.session.connections[self.cid]
         self.session.sink.connection_lost(tasks)

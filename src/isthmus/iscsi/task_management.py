@@ -12,18 +12,21 @@ What a function does to the tasks, the SCSI layer decides. Here stands what only
   default FastAbort = Yes) do not send them.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from isthmus.iscsi.errors import PduRejected
 from isthmus.iscsi.opcodes import RESERVED_TAG, RejectReason, TaskManagementFunction, TaskManagementResponseCode
 from isthmus.iscsi.pdu import TaskManagementRequest, TaskManagementResponse
-from isthmus.iscsi.sequencing import Arrival
 from isthmus.names import SerialNumber
 
 if TYPE_CHECKING:
     from isthmus.iscsi.connection import Connection
+    from isthmus.iscsi.task import IscsiTask
 
-__all__ = ["TaskManagement"]
+__all__ = ["MAX_FUNCTIONS", "TaskManagement"]
+
+MAX_FUNCTIONS: Final = 64
+"""Functions in progress on a connection: immediate ones are not counted by the window, so something must (§4.2.2.1)."""
 
 _Function = TaskManagementFunction
 _Code = TaskManagementResponseCode
@@ -45,22 +48,29 @@ class TaskManagement:
         """Do the function when its turn comes."""
         tag = pdu.initiator_task_tag
         if tag == RESERVED_TAG or tag in self._in_progress or tag in self._session.tasks:
-            self._connection.consume(pdu)
+            if not self._connection.consume(pdu):
+                return
             raise PduRejected(RejectReason.TASK_IN_PROGRESS, "the tag of a task in progress, or the reserved one")
+        if pdu.is_immediate and len(self._in_progress) >= MAX_FUNCTIONS:
+            raise PduRejected(RejectReason.IMMEDIATE_COMMAND_REJECT, "too many functions in progress (§4.2.2.1)")
         self._in_progress.add(tag)
         if not pdu.is_immediate:
-            if not self._session.sequence(pdu.cmd_sn, lambda: self._start(pdu)):
+            if not self._connection.sequence(pdu.cmd_sn, lambda: self._start(pdu)):
                 self._in_progress.discard(tag)
-        elif SerialNumber(pdu.cmd_sn) > self._session.window.exp_cmd_sn and self._must_wait(pdu):
+        elif self._must_wait(pdu):
             self._waiting.append(pdu)
             self._session.waiting_functions += 1
         else:
             self._start(pdu)
 
     def _must_wait(self, pdu: TaskManagementRequest) -> bool:
-        """Whether commands before this one are still on their way; a function on one task needs only that."""
+        """Whether commands before this one are still on their way; a function on one task needs only that.
+
+        The number of an immediate request is that of the next command, which the window need not hold yet (§4.2.2.1).
+        """
+        window, number = self._session.window, SerialNumber(pdu.cmd_sn)
         one_task = pdu.function in (_Function.ABORT_TASK, _Function.TASK_REASSIGN)
-        return not one_task and self._session.window.arrival(pdu.cmd_sn) is Arrival.EARLY
+        return not one_task and number > window.exp_cmd_sn and number <= window.max_cmd_sn + 1
 
     def commands_arrived(self) -> None:
         """ExpCmdSN has moved on: start what waited for it."""
@@ -79,7 +89,10 @@ class TaskManagement:
         self._in_progress.clear()
 
     def _start(self, pdu: TaskManagementRequest) -> None:
-        if pdu.function == _Function.ABORT_TASK:
+        if pdu.initiator_task_tag not in self._in_progress:
+            # Its connection was lost before its turn came. It only gives back its place in the window.
+            self._respond(pdu, _Code.FUNCTION_REJECTED)
+        elif pdu.function == _Function.ABORT_TASK:
             self._abort_task(pdu)
         elif pdu.function == _Function.TASK_REASSIGN:
             # Reassignment is for ErrorRecoveryLevel 2 (§11.5.6).
@@ -91,15 +104,25 @@ class TaskManagement:
         task = self._session.tasks.get(pdu.referenced_task_tag)
         if task is not None and task.lun == pdu.lun:
             if not task.abortable:
-                task.on_settled = lambda: self._abort_task(pdu)
+                self._abort_when_settled(task, pdu)
                 return
-            if not task.delivered:
+            if not task.delivered or task.held_result is not None:
                 task.connection.commands.end_unseen(task)
                 self._respond(pdu, _Code.FUNCTION_COMPLETE)
                 return
             self._session.sink.manage(self._connection, pdu, task, lambda code: self._respond(pdu, code))
             return
         self._respond(pdu, self._abort_missing(pdu))
+
+    def _abort_when_settled(self, task: "IscsiTask", pdu: TaskManagementRequest) -> None:
+        earlier = task.on_settled
+
+        def settled() -> None:
+            if earlier is not None:
+                earlier()
+            self._abort_task(pdu)
+
+        task.on_settled = settled
 
     def _abort_missing(self, pdu: TaskManagementRequest) -> TaskManagementResponseCode:
         """The task is not here: it has ended, or it has never come (§11.6.1)."""
@@ -110,13 +133,13 @@ class TaskManagement:
         )
         if not (before_request and in_window):
             return _Code.TASK_DOES_NOT_EXIST
-        self._session.sequence(pdu.ref_cmd_sn, self._session.window.ended)
+        self._connection.sequence(pdu.ref_cmd_sn, window.ended)
         return _Code.FUNCTION_COMPLETE
 
     def _respond(self, pdu: TaskManagementRequest, code: int) -> None:
-        if pdu.initiator_task_tag not in self._in_progress:
-            return
-        self._in_progress.discard(pdu.initiator_task_tag)
         if not pdu.is_immediate:
             self._session.window.ended()
+        if pdu.initiator_task_tag not in self._in_progress:
+            return  # Nobody is there to hear it.
+        self._in_progress.discard(pdu.initiator_task_tag)
         self._connection.send(TaskManagementResponse(initiator_task_tag=pdu.initiator_task_tag, response=code))
