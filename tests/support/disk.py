@@ -17,7 +17,7 @@ from isthmus.scsi.sbc.commands import ROWS
 from isthmus.scsi.sense import CheckCondition, SenseData
 from isthmus.scsi.task import Response, Task
 
-__all__ = ["BLOCK", "LIMITS", "THIN", "Disk", "Memory", "pattern", "six", "sixteen", "ten", "twelve"]
+__all__ = ["BLOCK", "LIMITS", "THIN", "Disk", "Memory", "pattern", "six", "sixteen", "ten", "thirty_two", "twelve"]
 
 BLOCK = 512
 THIN = Capabilities(discard=True, map_status=True)
@@ -37,6 +37,7 @@ class Memory(Backstore):
     """Bytes in memory; `extents` is what `map_status` tells, one after the other, of the whole."""
 
     kind = "memory"
+    volatile = True
 
     def __init__(self, size: int, *, write_back: bool, capabilities: Capabilities) -> None:
         self.size = size
@@ -201,6 +202,11 @@ def ten(opcode: int, lba: int, length: int, flags: int = 0) -> bytes:
 def twelve(opcode: int, lba: int, length: int, flags: int = 0) -> bytes:
     """A twelve-byte CDB."""
     return struct.pack(">BBIIxx", opcode, flags, lba, length)
+
+
+def thirty_two(service_action: int, lba: int, length: int, flags: int = 0) -> bytes:
+    """A 32-byte CDB."""
+    return struct.pack(">BxxxxxxBHBxQ8xI", 0x7F, 0x18, service_action, flags, lba, length)
 
 
 def sixteen(opcode: int, lba: int, length: int, flags: int = 0) -> bytes:

@@ -49,6 +49,10 @@ class CommandTable:
         """The table of a unit whose backstore cannot give room back."""
         return CommandTable(row for row in self._rows if not row.needs_discard)
 
+    def without_atomic_writes(self) -> "CommandTable":
+        """The table of a unit that cannot promise that a write is whole after a crash."""
+        return CommandTable(row for row in self._rows if not row.needs_atomic_writes)
+
     def find(self, cdb: bytes) -> CommandDescriptor:
         """The row for `cdb`; raises `CheckCondition` for an opcode or a service action that is not in the table."""
         row = self._plain.get(cdb[0])

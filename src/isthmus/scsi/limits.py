@@ -19,6 +19,9 @@ can be read back in one command."""
 _MAX_COMPARE_AND_WRITE: Final = 255
 """Blocks: the field has one byte (SBC-4 §6.6.4)."""
 
+_MAX_ATOMIC: Final = 256
+"""Blocks: what WRITE ATOMIC writes, it writes twice."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -31,6 +34,7 @@ class Limits:
     max_write_same_blocks: int
     unmap_granularity_blocks: int
     max_compare_and_write_blocks: int = _MAX_COMPARE_AND_WRITE
+    max_atomic_blocks: int = _MAX_ATOMIC
     write_same_non_zero: bool = True
     """WSNZ: a WRITE SAME of 0 blocks, which once meant all up to the last one, is refused: it has no bound."""
 

@@ -22,6 +22,7 @@ from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.range_lock import RangeLock
 from isthmus.scsi.readiness import PowerCondition
 from isthmus.scsi.sense import Sense
+from isthmus.scsi.sbc.write_atomic import can_write_atomically, open_journal
 from isthmus.scsi.spc.mode_pages import ModePages
 from isthmus.scsi.spc.reservation_record import load_reservations
 from isthmus.scsi.spc.reservations import Reservations
@@ -84,6 +85,11 @@ class LogicalUnit:
             load_reservations(self.state, self.identity.serial, accept_loss=accept_lost_reservations)
         )
         self.removable = removable
+        self.writes_atomically = can_write_atomically(backstore, self.state)
+        if not self.writes_atomically:
+            self.table = self.table.without_atomic_writes()
+        self.journal = open_journal(backstore, self.state, self.identity.serial)
+        """Where WRITE ATOMIC keeps what it is about to write; None for storage that knows no crash."""
         self.medium_present = True
         """Cleared when the medium of a removable unit is ejected (SBC-4 §5.31)."""
         self.medium_work: MediumWork | None = None

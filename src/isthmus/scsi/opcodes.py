@@ -76,6 +76,8 @@ class CommandDescriptor:
     """The operations on the whole medium whose failure this command is a way out of (SBC-4 §4.11.4, §4.33)."""
     needs_discard: bool = False
     """Only a unit whose backstore can give room back has this command."""
+    needs_atomic_writes: bool = False
+    """Only a unit that can keep the promise of an atomic write has this command."""
     writes_medium: bool = False
     """Answers DATA PROTECT, WRITE PROTECTED while the unit, the mapping or SWP forbids writing (SBC-4 §4.13)."""
     access: AccessClass = AccessClass.ACTIVE

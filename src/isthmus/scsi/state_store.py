@@ -11,6 +11,7 @@ from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import WOULD_BLOCK, BlockOperation, WouldBlock
 
 __all__ = [
+    "ATOMIC_WRITE",
     "IDENTIFYING_INFORMATION",
     "MEDIUM_WORK",
     "MODE_PAGES",
@@ -20,6 +21,8 @@ __all__ = [
     "UnitStateStore",
 ]
 
+ATOMIC_WRITE: Final = "atomic-write"
+"""What a WRITE ATOMIC that is under way is about to write, and over what (`backstores/journal.py`)."""
 RESERVATIONS: Final = "reservations"
 """Registrations and the persistent reservation, while APTPL is in effect (SPC-5 §5.14.5)."""
 MODE_PAGES: Final = "mode-pages"

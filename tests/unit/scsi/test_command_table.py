@@ -8,6 +8,7 @@ from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense, SenseData
 
 READ_10 = 0x28
 SERVICE_ACTION_IN_16 = 0x9E
+VARIABLE_LENGTH = 0x7F
 
 
 @pytest.mark.parametrize("row", list(DISK_COMMANDS), ids=lambda row: row.name)
@@ -15,7 +16,9 @@ def test_usage_mask_begins_with_the_opcode(row: CommandDescriptor) -> None:
     """The usage mask is as long as the CDB, and says opcode and service action itself."""
     assert len(row.usage) == row.cdb_length
     assert row.usage[0] == row.opcode
-    if row.service_action is not None:
+    if row.opcode == VARIABLE_LENGTH:
+        assert int.from_bytes(row.usage[8:10]) == row.service_action
+    elif row.service_action is not None:
         assert row.usage[1] & 0x1F == row.service_action
 
 
@@ -23,7 +26,7 @@ def test_usage_mask_begins_with_the_opcode(row: CommandDescriptor) -> None:
 def test_cdb_length_follows_from_the_group_code(row: CommandDescriptor) -> None:
     """The group code of the opcode says how long the CDB is (SPC-5 table 29)."""
     lengths = {0: 6, 1: 10, 2: 10, 4: 16, 5: 12}
-    assert row.cdb_length == lengths[row.opcode >> 5]
+    assert row.cdb_length == (32 if row.opcode == VARIABLE_LENGTH else lengths[row.opcode >> 5])
 
 
 @pytest.mark.parametrize("row", list(DISK_COMMANDS), ids=lambda row: row.name)
@@ -87,6 +90,12 @@ def test_variable_length_commands() -> None:
         table.find(bytes([0x7F]) + bytes(31))
     expected = SenseData(sense=Sense.INVALID_FIELD_IN_CDB, specific=FieldPointer(8, 7))
     assert raised.value.sense_data == expected
+
+
+def test_a_unit_that_cannot_write_atomically() -> None:
+    """It lacks those commands and no others."""
+    names = {row.name for row in DISK_COMMANDS.without_atomic_writes()}
+    assert {row.name for row in DISK_COMMANDS} - names == {"WRITE ATOMIC (16)", "WRITE ATOMIC (32)"}
 
 
 @pytest.mark.parametrize(

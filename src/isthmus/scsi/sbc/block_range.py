@@ -1,6 +1,6 @@
 """The run of logical blocks that a command addresses: where CDBs keep it, and the checks that all these commands share.
 
-A six-byte CDB has a layout of its own; those of 10, 12 and 16 bytes differ only in the width and place of the fields
+A six-byte CDB has a layout of its own; those of 10, 12, 16 and 32 bytes differ only in the width and place of the fields
 (SBC-4 §5, SPC-5 §4.2.2).
 """
 
@@ -15,7 +15,18 @@ from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
 
-__all__ = ["CHUNK", "SIX", "SIXTEEN", "TEN", "TWELVE", "BlockRange", "CdbLayout", "check_range", "check_transfer"]
+__all__ = [
+    "CHUNK",
+    "SIX",
+    "SIXTEEN",
+    "TEN",
+    "THIRTY_TWO",
+    "TWELVE",
+    "BlockRange",
+    "CdbLayout",
+    "check_range",
+    "check_transfer",
+]
 
 CHUNK: Final = 1 << 20
 """Bytes: how much a command that only looks at the medium holds in memory at once."""
@@ -51,7 +62,8 @@ class CdbLayout:
     """Where a CDB of one length keeps the address and the number of blocks."""
 
     unpack: Callable[[bytes], tuple[Any, ...]]
-    """Gives byte 1, the LBA and the number of blocks; byte 1 is 0 where it belongs to the LBA."""
+    """Gives the byte of flags, the LBA and the number of blocks; the flags are 0 where that byte belongs to the LBA."""
+    flags_byte: int = 1
     lba_byte: int = 2
     length_byte: int
 
@@ -65,6 +77,10 @@ SIX: Final = CdbLayout(unpack=_unpack_six, lba_byte=1, length_byte=4)
 TEN: Final = CdbLayout(unpack=struct.Struct(">xBIxH").unpack_from, length_byte=7)
 TWELVE: Final = CdbLayout(unpack=struct.Struct(">xBII").unpack_from, length_byte=6)
 SIXTEEN: Final = CdbLayout(unpack=struct.Struct(">xBQI").unpack_from, length_byte=10)
+THIRTY_TWO: Final = CdbLayout(
+    unpack=struct.Struct(">10xBxQ8xI").unpack_from, flags_byte=10, lba_byte=12, length_byte=28
+)
+"""The variable-length CDBs of operation code 7Fh (SPC-5 §4.2.3); the tags for type 2 protection are passed over."""
 
 
 def check_range(unit: "LogicalUnit", layout: CdbLayout, lba: int, num_blocks: int) -> None:

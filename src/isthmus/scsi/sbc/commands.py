@@ -5,6 +5,7 @@ protection information; a CDB that sets them is refused before it is parsed. GRO
 nothing. The reservation classes are those of SBC-4 table 13.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -17,7 +18,9 @@ from isthmus.scsi.sbc.lba_status import get_lba_status, parse_get_lba_status
 from isthmus.scsi.sbc.orwrite import or_write, parse_or_write
 from isthmus.scsi.sbc.provisioning import parse_unmap, unmap
 from isthmus.scsi.sbc.read_write import parse_read, parse_write, read, write
+from isthmus.scsi.sbc.variable_length import VARIABLE_LENGTH_ROWS
 from isthmus.scsi.sbc.verify import parse_verify, parse_write_and_verify, verify, write_and_verify
+from isthmus.scsi.sbc.write_atomic import ATOMIC_SIXTEEN, BOUNDARY_BYTE_16, parse_write_atomic, write_atomic
 from isthmus.scsi.sbc.write_same import parse_write_same, write_same
 
 __all__ = ["ROWS"]
@@ -158,6 +161,16 @@ _ATOMIC: Final = (
         compare_and_write,
         "SBC-4 §5.3",
     ),
+    replace(
+        _writes(
+            "WRITE ATOMIC (16)",
+            bytes((0x9C, _DPO | _FUA)) + _FIELD * 12 + bytes((_GROUP_NUMBER, _CONTROL)),
+            partial(parse_write_atomic, ATOMIC_SIXTEEN, BOUNDARY_BYTE_16),
+            write_atomic,
+            "SBC-4 §5.48",
+        ),
+        needs_atomic_writes=True,
+    ),
     _writes("ORWRITE (16)", _sixteen(0x8B, _DPO | _FUA), partial(parse_or_write, SIXTEEN), or_write, "SBC-4 §5.10"),
 )
 
@@ -225,5 +238,6 @@ ROWS: Final[tuple[CommandDescriptor, ...]] = (
     *_CACHE,
     *_ATOMIC,
     *_PROVISIONING,
+    *VARIABLE_LENGTH_ROWS,
 )
 """Every block command."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Unmap", "parse_unmap", "unmap"]
 
+_ANCHOR: Final = 0x01
 _HEADER: Final = struct.Struct(">HH4x")
 _DESCRIPTOR: Final = struct.Struct(">QI4x")
 _DESCRIPTOR_DATA_LENGTH: Final = FieldPointer(2, in_cdb=False)
@@ -26,6 +27,8 @@ class Unmap(Command):
     """UNMAP; the blocks stand in the parameter list."""
 
     parameter_list_length: int
+    anchor: bool = False
+    """The blocks keep their room (SBC-4 §4.7.3.4.3)."""
 
     @property
     def data_out_length(self) -> int:
@@ -33,22 +36,25 @@ class Unmap(Command):
 
 
 def parse_unmap(cdb: bytes, unit: "LogicalUnit") -> Unmap:
-    """Take the CDB apart. A unit that is not thinly provisioned has no such command; ANC_SUP is 0 (§6.6.7)."""
+    """Take the CDB apart. A unit that is not thinly provisioned has no such command; ANCHOR needs ANC_SUP (§6.6.7)."""
     if not unit.backstore.capabilities.discard:
         raise CheckCondition(Sense.INVALID_COMMAND_OPERATION_CODE, field=FieldPointer(0))
-    if cdb[1] & 0x01:
+    anchor = bool(cdb[1] & _ANCHOR)
+    if anchor and not unit.backstore.capabilities.anchor:
         raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(1, 0))
     length = int.from_bytes(cdb[7:9])
     if 0 < length < _HEADER.size:
         raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR, field=FieldPointer(7))
-    return Unmap(parameter_list_length=length)
+    return Unmap(parameter_list_length=length, anchor=anchor)
 
 
 def unmap(unit: "LogicalUnit", task: Task) -> Steps:
     """Check every descriptor, then give back the blocks of all of them."""
+    command = task.command
+    assert isinstance(command, Unmap)
     ranges = _merged(_byte_ranges(unit, _descriptors(unit, task)))
     if ranges:
-        yield operations.Discard(ranges)
+        yield operations.Discard(ranges, anchor=command.anchor)
         if not unit.mode.write_cache_enabled:
             yield operations.Flush()
     return GOOD

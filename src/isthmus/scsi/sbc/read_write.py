@@ -1,4 +1,4 @@
-"""READ and WRITE (6), (10), (12) and (16) (SBC-4 §5.16 to §5.18, §5.40 to §5.42; SBC-2 §5.5 and §5.24 for (6)).
+"""READ and WRITE (6), (10), (12), (16) and (32) (SBC-4 §5.16 to §5.19, §5.40 to §5.43; SBC-2 §5.5 and §5.24 for (6)).
 
 What is written when the initiator sends less than the CDB asks for: see `data_out`. A READ gives all its blocks; the
 transport cuts them to what the initiator expects.

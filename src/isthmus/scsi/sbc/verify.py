@@ -1,4 +1,4 @@
-"""VERIFY and WRITE AND VERIFY (10), (12) and (16) (SBC-4 §5.36 to §5.38, §5.44 to §5.46).
+"""VERIFY and WRITE AND VERIFY (10), (12), (16) and (32) (SBC-4 §5.36 to §5.39, §5.44 to §5.47).
 
 A medium verification reads the blocks and drops them: what cannot be read is an error of the command. A comparison
 that fails says in INFORMATION how many bytes from the start of the run the first difference is; for BYTCHK 11b that
@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 _DPO = 0x10
-_BYTCHK_FIELD = FieldPointer(1, 2)
 
 
 class ByteCheck(enum.IntEnum):
@@ -70,17 +69,21 @@ class WriteAndVerify(BlockRange):
         return self.length
 
 
-def _byte_check(flags: int) -> ByteCheck:
+def _byte_check(layout: CdbLayout, flags: int) -> ByteCheck:
     code = flags >> 1 & 0b11
     if code == 0b10:
-        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=_BYTCHK_FIELD)
+        raise _invalid_byte_check(layout)
     return ByteCheck(code)
+
+
+def _invalid_byte_check(layout: CdbLayout) -> CheckCondition:
+    return CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(layout.flags_byte, 2))
 
 
 def parse_verify(layout: CdbLayout, cdb: bytes, unit: "LogicalUnit") -> Verify:
     """Take a VERIFY CDB apart; MAXIMUM TRANSFER LENGTH bounds it even if nothing is transferred (§5.36)."""
     flags, lba, num_blocks = layout.unpack(cdb)
-    byte_check = _byte_check(flags)
+    byte_check = _byte_check(layout, flags)
     check_transfer(unit, layout, lba, num_blocks)
     return Verify(
         lba=lba,
@@ -94,9 +97,9 @@ def parse_verify(layout: CdbLayout, cdb: bytes, unit: "LogicalUnit") -> Verify:
 def parse_write_and_verify(layout: CdbLayout, cdb: bytes, unit: "LogicalUnit") -> WriteAndVerify:
     """Take a WRITE AND VERIFY CDB apart; BYTCHK 11b is reserved here."""
     flags, lba, num_blocks = layout.unpack(cdb)
-    byte_check = _byte_check(flags)
+    byte_check = _byte_check(layout, flags)
     if byte_check is ByteCheck.ONE_BLOCK:
-        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=_BYTCHK_FIELD)
+        raise _invalid_byte_check(layout)
     check_transfer(unit, layout, lba, num_blocks)
     return WriteAndVerify(
         lba=lba,

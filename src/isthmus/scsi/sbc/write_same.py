@@ -1,7 +1,7 @@
-"""WRITE SAME (10) and (16) (SBC-4 §5.52, §5.53): one block, written to a whole run of them.
+"""WRITE SAME (10), (16) and (32) (SBC-4 §5.52 to §5.54): one block, written to a whole run of them.
 
 With UNMAP the blocks are given back, provided that they then read as what was to be written; that is so for zeros
-alone (LBPRZ). Other data are written even then (§4.7.3.4.4).
+alone (LBPRZ). Other data are written even then (§4.7.3.4.4). With ANCHOR besides, they keep their room.
 """
 
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ class WriteSame(BlockRange):
     """WRITE SAME, whatever its CDB length."""
 
     unmap: bool
+    anchor: bool = False
     no_data_out_buffer: bool
     """NDOB: no data is transferred, and the block is all zeros."""
 
@@ -41,7 +42,7 @@ class WriteSame(BlockRange):
 def parse_write_same(layout: CdbLayout, cdb: bytes, unit: "LogicalUnit") -> WriteSame:
     """Take a WRITE SAME CDB apart. WRITE SAME (10) has no NDOB: its usage mask keeps that bit 0."""
     flags, lba, num_blocks = layout.unpack(cdb)
-    _check_flags(flags, unit)
+    _check_flags(layout, flags, unit)
     check_range(unit, layout, lba, num_blocks)
     if not num_blocks and not unit.limits.write_same_non_zero:
         num_blocks = unit.num_blocks - lba
@@ -52,16 +53,17 @@ def parse_write_same(layout: CdbLayout, cdb: bytes, unit: "LogicalUnit") -> Writ
         num_blocks=num_blocks,
         block_length=unit.block_length,
         unmap=bool(flags & _UNMAP),
+        anchor=bool(flags & _ANCHOR),
         no_data_out_buffer=bool(flags & _NDOB),
     )
 
 
-def _check_flags(flags: int, unit: "LogicalUnit") -> None:
-    """ANCHOR needs ANC_SUP (§6.6.7), which is 0; UNMAP needs a unit that is thinly provisioned."""
-    if flags & _ANCHOR:
-        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(1, 4))
+def _check_flags(layout: CdbLayout, flags: int, unit: "LogicalUnit") -> None:
+    """ANCHOR needs ANC_SUP and means nothing without UNMAP (§5.52, §6.6.7); UNMAP needs a thinly provisioned unit."""
+    if flags & _ANCHOR and not (flags & _UNMAP and unit.backstore.capabilities.anchor):
+        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(layout.flags_byte, 4))
     if flags & _UNMAP and not unit.backstore.capabilities.discard:
-        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(1, 3))
+        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(layout.flags_byte, 3))
 
 
 def write_same(unit: "LogicalUnit", task: Task) -> Steps:
@@ -81,5 +83,5 @@ def _operation(command: WriteSame, block: bytes) -> BlockOperation:
     if any(block):
         return operations.WriteRepeated(command.offset, command.length, block)
     if command.unmap:
-        return operations.Discard(((command.offset, command.length),))
+        return operations.Discard(((command.offset, command.length),), anchor=command.anchor)
     return operations.WriteZeroes(command.offset, command.length)

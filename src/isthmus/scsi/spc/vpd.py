@@ -127,6 +127,9 @@ def _block_limits(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
         _UGAVALID if unmap else 0,  # with UNMAP GRANULARITY ALIGNMENT 0
         limits.max_write_same_blocks,
     )
+    if unit.writes_atomically:
+        # No alignment, no granularity and no boundary: the journal keeps the promise for any run of blocks.
+        payload += struct.pack(">IIIII", limits.max_atomic_blocks, 0, 0, 0, 0)
     return payload.ljust(_BLOCK_PAGE_LENGTH, b"\0")
 
 

@@ -7,8 +7,9 @@ from isthmus.scsi.sense import Sense
 from isthmus.scsi.status import Status
 from tests.support.disk import Disk
 
+VARIABLE_LENGTH = 0x7F
 READERS = {
-    *(f"{command} ({length})" for command in ("READ", "VERIFY") for length in (10, 12, 16)),
+    *(f"{command} ({length})" for command in ("READ", "VERIFY") for length in (10, 12, 16, 32)),
     *(
         f"{command} ({length})"
         for command in ("READ CAPACITY", "SYNCHRONIZE CACHE", "PRE-FETCH")
@@ -17,8 +18,9 @@ READERS = {
     *("READ (6)", "GET LBA STATUS (16)"),
 }
 WRITERS = {
-    *(f"{command} ({length})" for command in ("WRITE", "WRITE AND VERIFY") for length in (10, 12, 16)),
-    *("WRITE (6)", "WRITE SAME (10)", "WRITE SAME (16)", "UNMAP", "COMPARE AND WRITE", "ORWRITE (16)"),
+    *(f"{command} ({length})" for command in ("WRITE", "WRITE AND VERIFY") for length in (10, 12, 16, 32)),
+    *("WRITE SAME (10)", "WRITE SAME (16)", "WRITE SAME (32)", "WRITE ATOMIC (16)", "WRITE ATOMIC (32)"),
+    *("WRITE (6)", "UNMAP", "COMPARE AND WRITE", "ORWRITE (16)"),
 }
 
 
@@ -27,7 +29,8 @@ def test_usage_mask(row: CommandDescriptor) -> None:
     """The mask has the length of the CDB, begins with the opcode, and holds the service action in its place."""
     assert len(row.usage) == row.cdb_length
     assert row.usage[0] == row.opcode
-    assert row.service_action is None or row.usage[1] == row.service_action
+    where = slice(8, 10) if row.opcode == VARIABLE_LENGTH else slice(1, 2)
+    assert row.service_action is None or int.from_bytes(row.usage[where]) == row.service_action
     assert row.source.startswith("SBC-")
 
 
@@ -78,6 +81,10 @@ def test_group_number(cdb: str) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_hostile_cdbs(row: CommandDescriptor) -> None:
     """A CDB of ones is refused with sense, not with a failure of ours."""
-    action = b"" if row.service_action is None else bytes([row.service_action])
-    cdb = (bytes([row.opcode]) + action).ljust(row.cdb_length, b"\xff")
-    assert Disk().refusal(cdb).sense in {Sense.INVALID_FIELD_IN_CDB, Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE}
+    cdb = bytearray(b"\xff" * row.cdb_length)
+    cdb[0] = row.opcode
+    if row.opcode == VARIABLE_LENGTH:
+        cdb[7:10] = row.usage[7:10]
+    elif row.service_action is not None:
+        cdb[1] = row.service_action
+    assert Disk().refusal(bytes(cdb)).sense in {Sense.INVALID_FIELD_IN_CDB, Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE}

@@ -1,3 +1,4 @@
+import dataclasses
 import struct
 
 import pytest
@@ -7,7 +8,7 @@ from isthmus.backstores.base import Capabilities
 from isthmus.errors import BackstoreError
 from isthmus.scsi.sense import FieldPointer, Sense
 from isthmus.scsi.task import GOOD
-from tests.support.disk import BLOCK, LIMITS, Disk, pattern
+from tests.support.disk import BLOCK, LIMITS, THIN, Disk, pattern
 
 Descriptor = tuple[int, int]
 
@@ -138,7 +139,16 @@ def test_most_blocks() -> None:
 
 
 def test_anchor() -> None:
-    """ANCHOR is refused, as nothing is ever anchored."""
+    """The data are given back, and the room is kept."""
+    disk = Disk(capabilities=dataclasses.replace(THIN, anchor=True))
+    disk.fill(0, b"a" * 2 * BLOCK)
+    assert disk.run(unmap(24, flags=1), parameter_list((0, 1))) == GOOD
+    assert disk.operations[0] == operations.Discard(((0, BLOCK),), anchor=True)
+    assert disk.blocks(0, 2) == bytes(BLOCK) + b"a" * BLOCK
+
+
+def test_anchor_where_no_room_can_be_kept() -> None:
+    """ANC_SUP is 0, and the bit is refused."""
     sense = Disk().refusal(unmap(24, flags=1), parameter_list((0, 1)))
     assert sense.sense is Sense.INVALID_FIELD_IN_CDB
     assert sense.specific == FieldPointer(1, 0)

@@ -8,15 +8,16 @@ from isthmus.errors import BackstoreError
 from isthmus.scsi.sense import FieldPointer, Sense
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import GOOD
-from tests.support.disk import BLOCK, LIMITS, Disk, pattern, six, sixteen, ten, twelve
+from tests.support.disk import BLOCK, LIMITS, Disk, pattern, six, sixteen, ten, thirty_two, twelve
 
 Cdb = Callable[..., bytes]
 
-READS = [(six, 0x08), (ten, 0x28), (twelve, 0xA8), (sixteen, 0x88)]
-WRITES = [(six, 0x0A), (ten, 0x2A), (twelve, 0xAA), (sixteen, 0x8A)]
+READS = [(six, 0x08), (ten, 0x28), (twelve, 0xA8), (sixteen, 0x88), (thirty_two, 0x0009)]
+WRITES = [(six, 0x0A), (ten, 0x2A), (twelve, 0xAA), (sixteen, 0x8A), (thirty_two, 0x000B)]
 LONG_READS, LONG_WRITES = READS[1:], WRITES[1:]
-LENGTH_BYTE = {six: 4, ten: 7, twelve: 6, sixteen: 10}
-LBA_BYTE = {six: 1, ten: 2, twelve: 2, sixteen: 2}
+LENGTH_BYTE = {six: 4, ten: 7, twelve: 6, sixteen: 10, thirty_two: 28}
+LBA_BYTE = {six: 1, ten: 2, twelve: 2, sixteen: 2, thirty_two: 12}
+FLAGS_BYTE = {ten: 1, twelve: 1, sixteen: 1, thirty_two: 10}
 FUA, DPO = 0x08, 0x10
 
 
@@ -138,7 +139,7 @@ def test_protection_fields(cdb: Cdb, opcode: int, protect: int) -> None:
     """RDPROTECT and WRPROTECT have to be 0 where there is no protection information."""
     sense = Disk().refusal(cdb(opcode, 0, 1, protect << 5), bytes(BLOCK))
     assert sense.sense is Sense.INVALID_FIELD_IN_CDB
-    assert sense.specific == FieldPointer(1, 4 + protect.bit_length())
+    assert sense.specific == FieldPointer(FLAGS_BYTE[cdb], 4 + protect.bit_length())
 
 
 @pytest.mark.parametrize(("cdb", "opcode"), WRITES)

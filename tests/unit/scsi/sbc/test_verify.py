@@ -7,13 +7,14 @@ from isthmus.errors import BackstoreError
 from isthmus.scsi.sbc.block_range import CHUNK
 from isthmus.scsi.sense import FieldPointer, Sense
 from isthmus.scsi.task import GOOD
-from tests.support.disk import BLOCK, LIMITS, Disk, pattern, sixteen, ten, twelve
+from tests.support.disk import BLOCK, LIMITS, Disk, pattern, sixteen, ten, thirty_two, twelve
 
 Cdb = Callable[..., bytes]
 
-VERIFY = [(ten, 0x2F), (twelve, 0xAF), (sixteen, 0x8F)]
-WRITE_AND_VERIFY = [(ten, 0x2E), (twelve, 0xAE), (sixteen, 0x8E)]
-LENGTH_BYTE = {ten: 7, twelve: 6, sixteen: 10}
+VERIFY = [(ten, 0x2F), (twelve, 0xAF), (sixteen, 0x8F), (thirty_two, 0x000A)]
+WRITE_AND_VERIFY = [(ten, 0x2E), (twelve, 0xAE), (sixteen, 0x8E), (thirty_two, 0x000C)]
+LENGTH_BYTE = {ten: 7, twelve: 6, sixteen: 10, thirty_two: 28}
+FLAGS_BYTE = {ten: 1, twelve: 1, sixteen: 1, thirty_two: 10}
 NOTHING, EVERY_BLOCK, RESERVED, ONE_BLOCK = 0b00 << 1, 0b01 << 1, 0b10 << 1, 0b11 << 1
 DPO = 0x10
 MORE_THAN_A_CHUNK = 3 * CHUNK // BLOCK // 2
@@ -160,7 +161,7 @@ def test_reserved_byte_check(cdb: Cdb, opcode: int) -> None:
     """BYTCHK 10b is reserved."""
     sense = Disk().refusal(cdb(opcode, 0, 1, RESERVED))
     assert sense.sense is Sense.INVALID_FIELD_IN_CDB
-    assert sense.specific == FieldPointer(1, 2)
+    assert sense.specific == FieldPointer(FLAGS_BYTE[cdb], 2)
 
 
 @pytest.mark.parametrize(("cdb", "opcode"), WRITE_AND_VERIFY)
@@ -168,7 +169,7 @@ def test_byte_check_that_only_verify_has(cdb: Cdb, opcode: int) -> None:
     """BYTCHK 11b is reserved in WRITE AND VERIFY."""
     sense = Disk().refusal(cdb(opcode, 0, 1, ONE_BLOCK), bytes(BLOCK))
     assert sense.sense is Sense.INVALID_FIELD_IN_CDB
-    assert sense.specific == FieldPointer(1, 2)
+    assert sense.specific == FieldPointer(FLAGS_BYTE[cdb], 2)
 
 
 @pytest.mark.parametrize(("cdb", "opcode"), VERIFY + WRITE_AND_VERIFY)
@@ -177,7 +178,7 @@ def test_beyond_the_end(cdb: Cdb, opcode: int, lba: int, length: int) -> None:
     """A run that exceeds the capacity is refused."""
     sense = Disk().refusal(cdb(opcode, lba, length, EVERY_BLOCK), bytes(length * BLOCK))
     assert sense.sense is Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE
-    assert sense.specific == FieldPointer(2)
+    assert sense.specific == FieldPointer(12 if cdb is thirty_two else 2)
 
 
 @pytest.mark.parametrize(("cdb", "opcode"), VERIFY + WRITE_AND_VERIFY)
@@ -195,4 +196,4 @@ def test_protection_fields(cdb: Cdb, opcode: int, protect: int) -> None:
     """VRPROTECT and WRPROTECT have to be 0 where there is no protection information."""
     sense = Disk().refusal(cdb(opcode, 0, 1, protect << 5), bytes(BLOCK))
     assert sense.sense is Sense.INVALID_FIELD_IN_CDB
-    assert sense.specific == FieldPointer(1, 4 + protect.bit_length())
+    assert sense.specific == FieldPointer(FLAGS_BYTE[cdb], 4 + protect.bit_length())

@@ -8,14 +8,16 @@ from isthmus.backstores.base import Capabilities
 from isthmus.backstores.operations import BlockOperation
 from isthmus.scsi.sense import FieldPointer, Sense
 from isthmus.scsi.task import GOOD
-from tests.support.disk import BLOCK, LIMITS, Disk, pattern, sixteen, ten
+from tests.support.disk import BLOCK, LIMITS, THIN, Disk, pattern, sixteen, ten, thirty_two
 
 Cdb = Callable[..., bytes]
 
-WRITE_SAME = [(ten, 0x41), (sixteen, 0x93)]
-LENGTH_BYTE = {ten: 7, sixteen: 10}
+WRITE_SAME = [(ten, 0x41), (sixteen, 0x93), (thirty_two, 0x000D)]
+LENGTH_BYTE = {ten: 7, sixteen: 10, thirty_two: 28}
+FLAGS_BYTE = {ten: 1, sixteen: 1, thirty_two: 10}
 ANCHOR, UNMAP, NDOB = 0x10, 0x08, 0x01
 ZEROS = bytes(BLOCK)
+ANCHORS = dataclasses.replace(THIN, anchor=True)
 
 
 def without_length_bound() -> Disk:
@@ -113,7 +115,7 @@ def test_beyond_the_end(cdb: Cdb, opcode: int, lba: int, length: int) -> None:
     """A run that exceeds the capacity is refused."""
     sense = Disk().refusal(cdb(opcode, lba, length), ZEROS)
     assert sense.sense is Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE
-    assert sense.specific == FieldPointer(2)
+    assert sense.specific == FieldPointer(12 if cdb is thirty_two else 2)
 
 
 @pytest.mark.parametrize(("cdb", "opcode"), WRITE_SAME)
@@ -129,12 +131,24 @@ def test_another_length_of_data(cdb: Cdb, opcode: int, arrived: int, offered: in
 
 
 @pytest.mark.parametrize(("cdb", "opcode"), WRITE_SAME)
-@pytest.mark.parametrize("flags", [ANCHOR, ANCHOR | UNMAP])
-def test_anchor(cdb: Cdb, opcode: int, flags: int) -> None:
-    """ANCHOR is refused, as nothing is ever anchored."""
-    sense = Disk().refusal(cdb(opcode, 0, 1, flags), ZEROS)
+@pytest.mark.parametrize(
+    ("flags", "capabilities"), [(ANCHOR, THIN), (ANCHOR | UNMAP, THIN), (ANCHOR, ANCHORS)], ids=["0", "1", "2"]
+)
+def test_anchor_that_is_refused(cdb: Cdb, opcode: int, flags: int, capabilities: Capabilities) -> None:
+    """ANCHOR needs storage that can keep room, and means nothing without UNMAP (SBC-4 table 139)."""
+    sense = Disk(capabilities=capabilities).refusal(cdb(opcode, 0, 1, flags), ZEROS)
     assert sense.sense is Sense.INVALID_FIELD_IN_CDB
-    assert sense.specific == FieldPointer(1, 4)
+    assert sense.specific == FieldPointer(FLAGS_BYTE[cdb], 4)
+
+
+@pytest.mark.parametrize(("cdb", "opcode"), WRITE_SAME)
+def test_anchor(cdb: Cdb, opcode: int) -> None:
+    """The data are given back, and the room is kept."""
+    disk = Disk(capabilities=ANCHORS)
+    disk.fill(0, b"a" * 2 * BLOCK)
+    assert disk.run(cdb(opcode, 0, 1, ANCHOR | UNMAP), ZEROS) == GOOD
+    assert disk.operations[0] == operations.Discard(((0, BLOCK),), anchor=True)
+    assert disk.blocks(0, 2) == ZEROS + b"a" * BLOCK
 
 
 @pytest.mark.parametrize(("cdb", "opcode"), WRITE_SAME)
@@ -143,7 +157,7 @@ def test_unit_that_is_not_thin(cdb: Cdb, opcode: int) -> None:
     disk = Disk(capabilities=Capabilities())
     sense = disk.refusal(cdb(opcode, 0, 1, UNMAP), ZEROS)
     assert sense.sense is Sense.INVALID_FIELD_IN_CDB
-    assert sense.specific == FieldPointer(1, 3)
+    assert sense.specific == FieldPointer(FLAGS_BYTE[cdb], 3)
     assert disk.run(cdb(opcode, 0, 1), pattern(BLOCK)) == GOOD
     assert disk.blocks(0, 1) == pattern(BLOCK)
 
@@ -154,4 +168,4 @@ def test_protection_field(cdb: Cdb, opcode: int, protect: int) -> None:
     """WRPROTECT has to be 0 where there is no protection information."""
     sense = Disk().refusal(cdb(opcode, 0, 1, protect << 5), ZEROS)
     assert sense.sense is Sense.INVALID_FIELD_IN_CDB
-    assert sense.specific == FieldPointer(1, 4 + protect.bit_length())
+    assert sense.specific == FieldPointer(FLAGS_BYTE[cdb], 4 + protect.bit_length())
