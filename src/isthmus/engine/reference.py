@@ -25,7 +25,7 @@ from isthmus.iscsi.errors import ConnectionViolation
 from isthmus.iscsi.login_policy import LoginCompleted
 from isthmus.iscsi.opcodes import LogoutReason, LogoutResponseCode
 from isthmus.iscsi.session import Session
-from isthmus.iscsi.session_state import SessionInput
+from isthmus.iscsi.session_state import SessionInput, SessionState
 from isthmus.iscsi.text import TextExchange
 from isthmus.iscsi.transfer import DataOutBudget
 
@@ -125,8 +125,9 @@ class ReferenceEngine:
         connection.state = next_state(connection.state, ConnectionInput.LOST)
         connection.lost()
         connection.state = next_state(connection.state, ConnectionInput.CLEANED_UP)
-        if not connection.session.connections:
-            self._last_connection_lost(connection.session)
+        session = connection.session
+        if not session.connections and session.state is SessionState.LOGGED_IN:
+            self._last_connection_lost(session)
 
     def violated(self, stream: Stream, error: ConnectionViolation) -> None:
         """The peer broke the protocol: what is queued for it goes out, then the connection ends."""
@@ -172,7 +173,11 @@ class ReferenceEngine:
         for ended in ending:
             ended.lost()
             stream = self._streams.get(ended)
-            if ended is not connection and stream is not None:
+            if stream is None:
+                continue
+            if ended is connection:
+                stream.grants = {}  # What comes behind the request counts for nothing.
+            else:
                 self._close(stream)
         if not session.connections:
             self._forget(session)
@@ -222,6 +227,8 @@ class ReferenceEngine:
         """End every session at once."""
         for session in list(self._sessions):
             self.end_session(session, reason)
+        for stream in list(self._streams.values()):
+            self._close(stream)  # It has logged out, and does not take the answer.
 
     @property
     def idle(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from isthmus.backstores.operations import BlockOperation
 from isthmus.iscsi.opcodes import TaskManagementFunction, TaskManagementResponseCode
 from isthmus.iscsi.pdu import TaskManagementRequest
 from isthmus.iscsi.task import CommandResult, IscsiTask
@@ -66,6 +67,18 @@ class ScsiBridge:
         except ValueError:
             self._answer(task, Sense.INVALID_MESSAGE_ERROR)
             return
+        scsi_task = self._new_task(task, attribute)
+        self._router.submit(scsi_task)
+        if task.transfer is not None and not task.ended:
+            task.transfer.want(scsi_task.data_out_wanted)
+
+    def failed(self, task: IscsiTask, error: Exception, operation: BlockOperation) -> None:
+        """Answer `task`, which the engine has run under a grant, and whose `operation` failed with `error`."""
+        scsi_task = self._new_task(task, TaskAttribute.SIMPLE)
+        scsi_task.data_out_wanted = task.expected_data_transfer_length
+        self._router.failed(scsi_task, error, operation)
+
+    def _new_task(self, task: IscsiTask, attribute: TaskAttribute) -> Task:
         scsi_task = Task(
             nexus=self._nexus,
             lun=task.lun,
@@ -78,9 +91,7 @@ class ScsiBridge:
         )
         task.context = scsi_task
         self._tasks[scsi_task] = task
-        self._router.submit(scsi_task)
-        if task.transfer is not None and not task.ended:
-            task.transfer.want(scsi_task.data_out_wanted)
+        return scsi_task
 
     def data_out_complete(self, task: IscsiTask) -> None:
         """See `CommandSink.data_out_complete`."""
@@ -130,6 +141,9 @@ class ScsiBridge:
             scsi_task = task.context
             if isinstance(scsi_task, Task) and self._tasks.pop(scsi_task, None) is not None:
                 self._router.manage(self._nexus, SamFunction.ABORT_TASK, task.lun, scsi_task, lambda _: None)
+        # A write under a grant cannot be aborted, and the initiator may send it again on another connection.
+        for lun in {task.lun for task in tasks if not task.abortable}:
+            self._router.isolate(self._nexus, lun)
 
     # -- Up: TaskOwner -------------------------------------------------------------------------------------------------
 

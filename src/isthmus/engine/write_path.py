@@ -1,15 +1,19 @@
 """The fast path of WRITE (10) and WRITE (16) with all their data in the command, for which a grant stands.
 
 A write may wait for the disk (for the journal, for dirty pages to go), so it runs on the crew of its backstore; all that one
-receive brought are handed over together, and what they have to say comes back together. As in `read_path`, whatever is
-out of the ordinary by one bit takes the long way.
+receive brought are handed over together, and what they have to say comes back together. Writes that follow one another
+on the medium become one. As in `read_path`, whatever is out of the ordinary by one bit takes the long way.
 """
 
 import struct
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from isthmus.backstores.base import Backstore
+from isthmus.backstores.operations import Write
+from isthmus.engine.scsi_bridge import ScsiBridge
 from isthmus.engine.workers import Job
+from isthmus.errors import BackstoreError
 from isthmus.iscsi.codec import digest
 from isthmus.iscsi.opcodes import BHS_LENGTH, RESERVED_TAG
 from isthmus.iscsi.pdu import ScsiCommand
@@ -21,7 +25,7 @@ from isthmus.scsi.fast_path_grant import FastPathGrant
 if TYPE_CHECKING:
     from isthmus.engine.stream import Stream
 
-__all__ = ["FastWrite", "serve_writes"]
+__all__ = ["MAX_RUN", "FastWrite", "WriteRun", "serve_writes"]
 
 _COMMAND: Final = struct.Struct(">HxxIQIIIIHIBHB")
 """As in `read_path`."""
@@ -33,14 +37,68 @@ _WRITE_10_HEAD: Final = 0x2A00
 _WRITE_16_HEAD: Final = 0x8A00
 
 
+MAX_RUN: Final = 1 << 20
+"""Bytes written with one call: enough to make the call's cost vanish, and little enough to share a disk fairly."""
+
+
+class WriteRun:
+    """Writes that follow one another on the medium: one block operation for a crew."""
+
+    __slots__ = ("data", "end", "offset", "tasks")
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.end = offset
+        self.data: list[bytes] = []
+        self.tasks: list[FastWrite] = []
+
+    def add(self, task: "FastWrite", data: bytes) -> None:
+        """Append the write of `task`, which begins where the run ends."""
+        self.tasks.append(task)
+        self.data.append(data)
+        self.end += len(data)
+
+    def run(self, backstore: Backstore) -> list[Exception | None] | None:
+        """Write; called on a worker, or on the loop if the backstore never blocks.
+
+        Gives the errors of the writes one by one if any but the only one failed.
+        """
+        try:
+            backstore.write(self.offset, self.data)
+        except BackstoreError:
+            if len(self.data) == 1:
+                raise
+            return self._run_one_by_one(backstore)
+        return None
+
+    def _run_one_by_one(self, backstore: Backstore) -> list[Exception | None]:
+        """Which of the writes it is that fails, and whether the others are done, only this tells."""
+        errors: list[Exception | None] = []
+        offset = self.offset
+        for data in self.data:
+            try:
+                backstore.write(offset, (data,))
+            except BackstoreError as error:
+                errors.append(error)
+            else:
+                errors.append(None)
+            offset += len(data)
+        return errors
+
+    def finished(self, errors: list[Exception | None] | None, error: Exception | None) -> None:
+        """The worker is done; called on the loop."""
+        offset = self.offset
+        for task, data, own in zip(self.tasks, self.data, errors or repeat(error), strict=False):
+            task.finished(data, offset, own)
+            offset += len(data)
+
+
 class FastWrite(IscsiTask):
-    """A write under a grant: a task of its session like any other, and a block operation for a crew."""
+    """A write under a grant: a task of its session like any other."""
 
-    __slots__ = ("_data", "_grant", "_offset", "_stream")
+    __slots__ = ("_grant", "_stream")
 
-    def __init__(
-        self, stream: "Stream", grant: FastPathGrant, *, tag: int, lun: int, cdb: bytes, offset: int, data: bytes
-    ) -> None:
+    def __init__(self, stream: "Stream", grant: FastPathGrant, *, tag: int, lun: int, cdb: bytes) -> None:
         # What a session looks at, set at once: there is no ScsiCommand to take it from.
         self.connection = stream.connection
         self.initiator_task_tag = tag
@@ -57,55 +115,51 @@ class FastWrite(IscsiTask):
         self.on_settled = None
         self._stream = stream
         self._grant = grant
-        self._offset = offset
-        self._data = data
 
-    def run(self, backstore: Backstore) -> None:
-        """Write; called on a worker, or on the loop if the backstore never blocks."""
-        backstore.write(self._offset, (self._data,))
-
-    def finished(self, _: object, error: Exception | None) -> None:
-        """The worker is done; called on the loop."""
+    def finished(self, data: bytes, offset: int, error: Exception | None) -> None:
+        """`data` is written at `offset`, or failed with `error`."""
         grant = self._grant
-        if self.ended:  # Its connection was lost meanwhile.
-            grant.end()
-            return
-        if error is not None:
-            grant.end()
-            self._take_the_long_way()
-            return
-        connection = self.connection
-        session = connection.session
-        window = session.window
-        self.ended = True
-        del session.tasks[self.initiator_task_tag]
-        window.max_cmd_sn = (window.max_cmd_sn + 1) & SEQUENCE_MASK
-        stat_sn = connection.stat_sn
-        connection.stat_sn = (stat_sn + 1) & SEQUENCE_MASK
-        grant.write_commands += 1
-        grant.write_bytes += len(self._data)
-        header = scsi_good(self.initiator_task_tag, stat_sn, window.exp_cmd_sn, window.max_cmd_sn)
-        connection.outbox.append(header)
-        if connection.digests.header:
-            connection.outbox.append(digest(header))
-        self._stream.output_ready()
+        if self.ended:
+            pass  # Its connection was lost meanwhile.
+        elif error is not None:
+            self._fail(error, Write(offset, (data,), len(data)))
+        else:
+            connection = self.connection
+            session = connection.session
+            window = session.window
+            self.ended = True
+            del session.tasks[self.initiator_task_tag]
+            window.max_cmd_sn = (window.max_cmd_sn + 1) & SEQUENCE_MASK
+            stat_sn = connection.stat_sn
+            connection.stat_sn = (stat_sn + 1) & SEQUENCE_MASK
+            grant.write_commands += 1
+            grant.write_bytes += len(data)
+            header = scsi_good(self.initiator_task_tag, stat_sn, window.exp_cmd_sn, window.max_cmd_sn)
+            connection.outbox.append(header)
+            if connection.digests.header:
+                connection.outbox.append(digest(header))
+            self._stream.output_ready()
+        # Whoever waits for the grant to be idle must find the answer to this write queued.
         grant.end()
         if self.on_settled is not None:
             self.on_settled()
 
-    def _take_the_long_way(self) -> None:
-        """The device server tries again: it knows the sense for what it meets."""
-        command = ScsiCommand(
-            write=True,
-            lun=self.lun,
-            initiator_task_tag=self.initiator_task_tag,
-            expected_data_transfer_length=len(self._data),
-            cdb=self.cdb,
-            data_segment=memoryview(self._data),
+    def _fail(self, error: Exception, operation: Write) -> None:
+        """Let the SCSI layer answer: it knows the sense for what the storage has said."""
+        connection = self.connection
+        task = connection.commands.take_over(
+            ScsiCommand(
+                write=True,
+                lun=self.lun,
+                initiator_task_tag=self.initiator_task_tag,
+                expected_data_transfer_length=operation.length,
+                cdb=self.cdb,
+                data_segment=operation.data[0],
+            )
         )
-        self.connection.commands.run_again(command)
-        if self.on_settled is not None:
-            self.on_settled()
+        sink = connection.session.sink
+        assert isinstance(sink, ScsiBridge)
+        sink.failed(task, error, operation)
 
 
 def serve_writes(stream: "Stream", position: int, end: int) -> int:
@@ -116,10 +170,11 @@ def serve_writes(stream: "Stream", position: int, end: int) -> int:
     if digests.header or digests.data or session.early or session.waiting_functions or stream.closing:
         return position
     window = session.window
-    immediate_limit = session.parameters.first_burst_length if session.parameters.immediate_data else 0
+    immediate_limit = connection.max_write_length
     received = stream.engine.receive_view
     tasks = session.tasks
     jobs: list[Job] = []
+    run: WriteRun | None = None
     backstore: Backstore | None = None
     while end - position >= BHS_LENGTH:
         kind, length, lun, tag, expected, cmd_sn, ack, head, lba, _, blocks, control = _COMMAND.unpack_from(
@@ -151,20 +206,18 @@ def serve_writes(stream: "Stream", position: int, end: int) -> int:
         ):
             break
         backstore = grant.backstore
-        task = FastWrite(
-            stream,
-            grant,
-            tag=tag,
-            lun=lun,
-            cdb=bytes(received[position + 32 : position + 48]),
-            offset=lba << grant.block_shift,
-            data=bytes(received[position + BHS_LENGTH : data_end]),
-        )
+        offset = lba << grant.block_shift
+        if run is None or offset != run.end or run.end - run.offset >= MAX_RUN:
+            run = WriteRun(offset)
+            jobs.append((run, run.finished))
+        data = bytes(received[position + BHS_LENGTH : data_end])
+        cdb = bytes(received[position + 32 : position + 48])
+        task = FastWrite(stream, grant, tag=tag, lun=lun, cdb=cdb)
+        run.add(task, data)
         grant.in_flight += 1
         tasks[tag] = task
         window.exp_cmd_sn = (cmd_sn + 1) & SEQUENCE_MASK
         connection.exp_stat_sn = ack
-        jobs.append((task, task.finished))
         position = data_end
     if backstore is not None:
         stream.engine.workers.submit_many(backstore, jobs)

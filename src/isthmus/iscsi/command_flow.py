@@ -52,11 +52,12 @@ class CommandFlow:
         if not self._connection.sequenced(pdu, partial(self._deliver, task)):
             del tasks[task.initiator_task_tag]
 
-    def run_again(self, pdu: ScsiCommand) -> None:
-        """Take over a command from the fast path, which has counted its CmdSN already."""
+    def take_over(self, pdu: ScsiCommand) -> IscsiTask:
+        """The task of a command of the fast path, which has counted its CmdSN and run it, and needs it answered."""
         task = self._new_task(pdu)
+        task.delivered = True
         self._session.tasks[task.initiator_task_tag] = task
-        self._deliver(task)
+        return task
 
     def _new_task(self, pdu: ScsiCommand) -> IscsiTask:
         task = IscsiTask(self._connection, pdu)

@@ -55,6 +55,7 @@ class Connection:
         "digests",
         "exp_stat_sn",
         "max_read_length",
+        "max_write_length",
         "on_logout",
         "on_output",
         "outbox",
@@ -119,6 +120,10 @@ class Connection:
         self.parameters = parameters
         self.max_read_length = min(parameters.max_xmit_data_segment_length, self.session.parameters.max_burst_length)
         """The longest read, in bytes, that one Data-In PDU answers."""
+        negotiated = self.session.parameters
+        immediate_limit = min(negotiated.first_burst_length, parameters.max_recv_data_segment_length)
+        self.max_write_length = immediate_limit if negotiated.immediate_data else 0
+        """The longest write, in bytes, that comes with its command in one PDU."""
 
     # -- In ------------------------------------------------------------------------------------------------------------
 

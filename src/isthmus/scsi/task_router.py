@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from isthmus.backstores.operations import BlockOperation
 from isthmus.scsi.block_executor import BlockExecutor
 from isthmus.scsi.contingency import before_status, refusal
 from isthmus.scsi.countdown import Countdown
@@ -57,6 +58,26 @@ class TaskRouter:
             self._refuse(task, response)
         else:
             unit.task_set.enter(task, self._device_server.run)
+
+    def failed(self, task: Task, error: Exception, operation: BlockOperation) -> None:
+        """End `task`, which the transport has run under a grant, and whose `operation` failed with `error`."""
+        mapping = task.nexus.mapping(task.lun)
+        if mapping is None:
+            self._refuse(task, respond_without_unit(task))
+            return
+        unit = task.logical_unit = mapping.logical_unit
+        self._refuse(task, self._device_server.failure(task, unit, error, operation))
+
+    def isolate(self, nexus: Nexus, lun: int) -> None:
+        """Nobody hears any more of what the transport does for `nexus` under a grant at the LUN field `lun`.
+
+        Later accesses to that unit wait until it is over: its initiator may write the same blocks anew.
+        """
+        mapping = nexus.mapping(lun)
+        if mapping is not None:
+            unit = mapping.logical_unit
+            hold = unit.range_lock.isolate_all()
+            unit.grants.when_idle(lambda: unit.range_lock.release(hold), {nexus})
 
     def data_out_complete(self, task: Task) -> None:
         """The data-out of `task` is all there, or there is none: it may run. Does nothing for a task that has ended."""
