@@ -12,9 +12,30 @@ from isthmus.scsi.task import Response
 from tests.support.primary import data_of, reserve_in, reserve_out, reserve_out_list
 from tests.support.scsi import Bench
 
-__all__ = ["KEY_A", "KEY_B", "KEY_C", "SharedDisk"]
+__all__ = ["KEY_A", "KEY_B", "KEY_C", "SharedDisk", "initiator_device_id", "move_list", "specified_ports_list"]
 
 KEY_A, KEY_B, KEY_C = 0xA, 0xB, 0xC
+
+
+def specified_ports_list(key: int, action_key: int, *transport_ids: bytes, flags: int = 0, length: int = -1) -> bytes:
+    """The parameter list of REGISTER with SPEC_I_PT; `length` is that of the TransportIDs if it is to be wrong."""
+    data = b"".join(transport_ids)
+    return reserve_out_list(key, action_key, 0x08 | flags) + (len(data) if length < 0 else length).to_bytes(4) + data
+
+
+def move_list(
+    key: int, action_key: int, transport_id: bytes, *, port: int = 1, flags: int = 0, length: int = -1
+) -> bytes:
+    """The parameter list of REGISTER AND MOVE; `length` likewise."""
+    size = len(transport_id) if length < 0 else length
+    return struct.pack(">QQxBHI", key, action_key, flags, port, size) + transport_id
+
+
+def initiator_device_id(iscsi_name: str) -> bytes:
+    """A TransportID of format 00b."""
+    name = iscsi_name.encode() + b"\0"
+    name = (name + bytes(-len(name) % 4)).ljust(20, b"\0")
+    return struct.pack(">BxH", 0x05, len(name)) + name
 
 
 class SharedDisk:
@@ -40,6 +61,12 @@ class SharedDisk:
         """PERSISTENT RESERVE OUT through `nexus`."""
         cdb = reserve_out(action, reservation_type, scope=scope)
         return self.bench.run(cdb, reserve_out_list(key, action_key, flags), nexus=nexus)
+
+    def out_with_list(
+        self, nexus: Nexus, action: ReserveOutAction, data: bytes, reservation_type: ReservationType | int = 0
+    ) -> Response:
+        """PERSISTENT RESERVE OUT through `nexus` with a parameter list of any length."""
+        return self.bench.run(reserve_out(action, reservation_type, length=len(data)), data, nexus=nexus)
 
     def register(self, *pairs: tuple[Nexus, int]) -> None:
         """Give each nexus its key, whatever it had."""

@@ -84,7 +84,7 @@ def decode(data: bytes) -> PersistentReservations:
                 "use the program that wrote them",
             )
         state = _state(record)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise ConfigurationError("the saved reservations are damaged", _REMEDY) from error
     if encode(state) != data:
         raise ConfigurationError("the saved reservations are damaged", _REMEDY)
