@@ -261,8 +261,10 @@ class AluaPortGroups:
         return group
 
     def _move(self, ports: Iterable[int], group: AluaPortGroup) -> None:
-        before = {port: self.state_of(port) for port in ports}
-        self._ports.update(dict.fromkeys(before, group))
+        ports = tuple(ports)
+        # A port through which nobody could come yet has changed for nobody.
+        before = {port: self.state_of(port) for port in ports if port in self._ports}
+        self._ports.update(dict.fromkeys(ports, group))
         if any(self.state_of(port) is not state for port, state in before.items()):
             self._announce(Sense.ASYMMETRIC_ACCESS_STATE_CHANGED, None)
 
