@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -7,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import LocalProtocolError
+from isthmus.scsi.command_table import DISK_COMMANDS
 from isthmus.scsi.nexus import Nexus
+from isthmus.scsi.spc.reservations import ReserveOutAction
 from isthmus.scsi.task import GOOD, Response, Task, TaskAttribute, TaskState
 from isthmus.scsi.task_set import TRANSITIONS, TaskInput, TaskSet
+from isthmus.scsi.task_set_rules import TaskSetRules
 from tests.support.scsi import Owner, limited_stack, make_nexus
 
 SIMPLE, ORDERED, HEAD_OF_QUEUE = TaskAttribute.SIMPLE, TaskAttribute.ORDERED, TaskAttribute.HEAD_OF_QUEUE
@@ -377,3 +381,164 @@ def _may_run(task: Task, alive: list[Task]) -> bool:
     if task.attribute is ORDERED:
         return not older
     return not any(other.attribute is ORDERED for other in older)
+
+
+# The rules of the Control page.
+
+OTHER = make_nexus(isid=2)
+PER_NEXUS = TaskSetRules(per_nexus=True)
+RESTRICTED = TaskSetRules(restricted_reordering=True)
+
+
+def test_a_task_set_for_each_nexus() -> None:
+    """With TST 001b the ORDERED and HEAD OF QUEUE tasks of one nexus hold back its own tasks alone."""
+    scene = Scene(rules=lambda: PER_NEXUS)
+    before = scene.enter()
+    barrier, urgent = scene.enter(ORDERED), scene.enter(HEAD_OF_QUEUE)
+    held = scene.enter()
+    theirs = [scene.enter(nexus=OTHER), scene.enter(ORDERED, nexus=OTHER)]
+    assert scene.running == [before, urgent, theirs[0]]
+    assert scene.task_set.holds_back(NEXUS)
+    scene.complete(theirs[0])
+    assert scene.running == [before, urgent, theirs[1]]
+    scene.complete(theirs[1])
+    assert not scene.task_set.holds_back(OTHER)
+    assert scene.task_set.sharing(NEXUS) == [before, barrier, urgent, held]
+    assert scene.task_set.sharing(OTHER) == []
+    scene.complete(before, urgent, barrier)
+    assert scene.running == [held]
+
+
+def test_one_task_set_for_all() -> None:
+    """With TST 000b they hold back everybody."""
+    scene = Scene()
+    first, barrier = scene.enter(), scene.enter(ORDERED, nexus=OTHER)
+    assert scene.task_set.holds_back(NEXUS)
+    assert scene.task_set.sharing(NEXUS) == [first, barrier]
+
+
+def test_restricted_reordering() -> None:
+    """With QUEUE ALGORITHM MODIFIER 0h a SIMPLE task waits for the older ones of its nexus, and for no others."""
+    scene = Scene(rules=lambda: RESTRICTED)
+    first, second = scene.enter(ready=False), scene.enter()
+    theirs = scene.enter(nexus=OTHER)
+    assert scene.running == [theirs]
+    scene.task_set.data_out_complete(first)
+    assert scene.running == [theirs, first]
+    scene.complete(first)
+    assert scene.running == [theirs, second]
+    assert scene.task_set.holds_back(NEXUS)
+
+
+def test_restricted_reordering_does_not_hold_what_is_urgent() -> None:
+    """HEAD OF QUEUE runs at once nevertheless."""
+    scene = Scene(rules=lambda: RESTRICTED)
+    first, urgent = scene.enter(), scene.enter(HEAD_OF_QUEUE)
+    assert scene.running == [first, urgent]
+
+
+@given(st.lists(st.sampled_from([NEXUS, OTHER]), max_size=8), st.randoms(use_true_random=False))
+def test_restricted_reordering_keeps_the_order_of_each_nexus(nexuses: list[Nexus], random: Random) -> None:
+    """However data arrives, SIMPLE tasks of one nexus begin in their order."""
+    scene = Scene(rules=lambda: RESTRICTED)
+    tasks = [scene.enter(ready=False, nexus=nexus) for nexus in nexuses]
+    begun: list[Task] = []
+    for task in random.sample(tasks, len(tasks)):
+        scene.task_set.data_out_complete(task)
+        while scene.running:
+            begun.append(scene.running[0])
+            scene.complete(scene.running[0])
+    for nexus in (NEXUS, OTHER):
+        assert [task for task in begun if task.nexus is nexus] == [task for task in tasks if task.nexus is nexus]
+
+
+# ACA conditions.
+
+ACA = TaskAttribute.ACA
+
+
+def fault(scene: Scene, cause: Task) -> None:
+    """The task ends with CHECK CONDITION and NACA."""
+    scene.task_set.establish_aca(cause.nexus, cause)
+    scene.complete(cause)
+
+
+def test_aca_blocks_enabled_and_dormant_tasks() -> None:
+    """Enabled tasks are told, dormant ones just do not begin, but for ACA tasks."""
+    scene = Scene()
+    cause, enabled = scene.enter(), scene.enter(nexus=OTHER)
+    told: list[tuple[str, TaskState]] = []
+    scene.task_set.attend(enabled, Attendance(enabled, told))
+    fault(scene, cause)
+    assert told == [("blocked", TaskState.BLOCKED)]
+    dormant, urgent = scene.enter(), scene.enter(HEAD_OF_QUEUE)
+    repair = scene.enter(ACA)
+    assert scene.running == [enabled, repair]
+    assert (dormant.state, urgent.state) == (TaskState.DORMANT, TaskState.DORMANT)
+    scene.complete(repair)
+    scene.task_set.clear_aca(NEXUS)
+    assert told[1:] == [("unblocked", TaskState.ENABLED)]
+    assert scene.running == [enabled, urgent]
+
+
+def test_aca_in_sets_of_their_own() -> None:
+    """With TST 001b each nexus has its own condition."""
+    scene = Scene(rules=lambda: PER_NEXUS)
+    cause, theirs = scene.enter(), scene.enter(nexus=OTHER)
+    fault(scene, cause)
+    assert theirs.state is TaskState.ENABLED
+    assert scene.task_set.is_blocked(NEXUS)
+    assert not scene.task_set.is_blocked(OTHER)
+    fault(scene, theirs)
+    assert scene.task_set.faulted == (NEXUS, OTHER)
+    scene.task_set.clear_aca(OTHER)
+    assert scene.task_set.faulted == (NEXUS,)
+
+
+def test_clearing_what_is_not_there() -> None:
+    """Nothing happens, and nobody is told of a change."""
+    changes: list[None] = []
+    scene = Scene(changed=lambda: changes.append(None))
+    scene.task_set.clear_aca(NEXUS)
+    assert changes == []
+
+
+def test_a_blocked_task_does_not_complete() -> None:
+    """Whoever runs it has to wait; that its operation ends is in order."""
+    scene = Scene()
+    cause, blocked = scene.enter(), scene.enter()
+    scene.task_set.operation_started(blocked)
+    fault(scene, cause)
+    assert scene.task_set.operation_ended(blocked)
+    with pytest.raises(LocalProtocolError):
+        scene.task_set.complete(blocked, GOOD)
+    assert blocked.state is TaskState.BLOCKED
+
+
+@pytest.mark.parametrize("operating", [False, True])
+def test_abort_of_a_blocked_task(operating: bool) -> None:
+    """It ends as any other does."""
+    scene = Scene()
+    cause, blocked = scene.enter(), scene.enter()
+    if operating:
+        scene.task_set.operation_started(blocked)
+    fault(scene, cause)
+    scene.abort(blocked, answer=ABORTED)
+    assert (blocked in scene.owner.ends) is not operating
+    if operating:
+        assert not scene.task_set.operation_ended(blocked)
+    assert scene.owner.ends[blocked] is ABORTED
+
+
+def test_preempt_and_abort_passes() -> None:
+    """A task whose row says so runs although its nexus is blocked, whatever older task it would wait for."""
+    scene = Scene()
+    cause, older = scene.enter(), scene.enter(ORDERED)
+    scene.task_set.establish_aca(NEXUS, cause)
+    scene.complete(cause)
+    task = Task(nexus=OTHER, lun=0, tag=9, cdb=bytes(16), owner=scene.owner)
+    task.descriptor = DISK_COMMANDS.lookup(0x5F, ReserveOutAction.PREEMPT_AND_ABORT)
+    scene.task_set.enter(task, scene.running.append)
+    scene.task_set.data_out_complete(task)
+    assert scene.running == [task]
+    assert older.state is TaskState.DORMANT
