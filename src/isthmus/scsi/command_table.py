@@ -8,6 +8,7 @@ from isthmus.scsi.sbc.commands import ROWS as SBC_ROWS
 from isthmus.scsi.sbc.medium_commands import ROWS as MEDIUM_ROWS
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
 from isthmus.scsi.spc.commands import ROWS as SPC_ROWS
+from isthmus.scsi.spc.service_commands import ROWS as SERVICE_ROWS
 
 __all__ = ["DISK_COMMANDS", "CommandTable"]
 
@@ -83,5 +84,5 @@ class CommandTable:
         return opcode in self._actions
 
 
-DISK_COMMANDS: Final = CommandTable((*SPC_ROWS, *SBC_ROWS, *MEDIUM_ROWS))
+DISK_COMMANDS: Final = CommandTable((*SPC_ROWS, *SBC_ROWS, *MEDIUM_ROWS, *SERVICE_ROWS))
 """What a disk can do (SBC-4 table 31)."""

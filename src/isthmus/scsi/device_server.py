@@ -70,6 +70,7 @@ class DeviceServer:
         if isinstance(error, ReservationConflict):
             return RESERVATION_CONFLICT
         if isinstance(error, BackstoreError):
+            unit.statistics.count_error(task, operation)
             return check_condition(unit, sense_for(error, operation, unit.block_length))
         self._on_internal_error(task, error)
         return check_condition(unit, SenseData(sense=Sense.INTERNAL_TARGET_FAILURE))

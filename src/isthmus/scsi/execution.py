@@ -254,6 +254,7 @@ class Execution:
     def _finish(self, response: Response) -> None:
         # Its own CHECK CONDITION may have let others run, one of which may have aborted or blocked it in turn.
         if self._task.state is TaskState.ENABLED:
+            self._unit.statistics.count(self._task, response)
             self._unit.task_set.complete(self._task, response)
         else:
             self._is_parked(partial(self._finish, response))

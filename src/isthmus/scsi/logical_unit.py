@@ -11,22 +11,26 @@ from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import BlockOperation
 from isthmus.errors import ConfigurationError
 from isthmus.scsi.alua import AluaPortGroup, AluaPortGroups, CallLater
+from isthmus.scsi.application_client import ApplicationClientLog
 from isthmus.scsi.background import BackgroundRun
+from isthmus.scsi.buffers import Buffers
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.copy.manager import CopyManager, CopyServices
 from isthmus.scsi.deferred_errors import DeferredErrors
+from isthmus.scsi.identifying_information import IdentifyingInformation
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
 from isthmus.scsi.medium_work import MediumWork, load_medium_failure
 from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.range_lock import RangeLock
 from isthmus.scsi.readiness import PowerCondition
-from isthmus.scsi.sense import Sense
 from isthmus.scsi.sbc.write_atomic import can_write_atomically, open_journal
+from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.mode_pages import ModePages
 from isthmus.scsi.spc.reservation_record import load_reservations
 from isthmus.scsi.spc.reservations import Reservations
 from isthmus.scsi.state_store import MemoryStateStore, UnitStateStore
+from isthmus.scsi.statistics import UnitStatistics
 from isthmus.scsi.task import TASK_ABORTED, Response, Task, TaskAttribute
 from isthmus.scsi.task_set import TaskSet
 from isthmus.scsi.task_set_rules import QueueErrorManagement
@@ -54,6 +58,7 @@ class LogicalUnit:
         identity: UnitIdentity | None = None,
         limits: Limits | None = None,
         state: UnitStateStore | None = None,
+        clock: Clock = stopped_clock,
         third_party_copy: CopyServices | None = None,
         accept_lost_reservations: bool = False,
         call_later: CallLater | None = None,
@@ -156,6 +161,7 @@ class LogicalUnit:
             self.copy_manager.nexus_lost(nexus)
         self.reservations.nexus_lost(nexus)
         self.deferred_errors.forget(nexus)
+        self.buffers.forget(nexus)
         self.refresh_grants()
 
     def write_protected(self, nexus: Nexus, lun: int) -> bool:
@@ -240,6 +246,7 @@ class LogicalUnit:
         if self.copy_manager is not None:
             self.copy_manager.reset()
         self.deferred_errors.clear()
+        self.buffers.clear()
         self.started = True
         self.power_condition = PowerCondition.ACTIVE
         self.unit_attentions.establish_for_all(sense)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from isthmus.scsi.fast_path_grant import FastPathGrant
 from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.nexus import LunMapping, Nexus
+from isthmus.scsi.statistics import Counts
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
@@ -31,6 +32,7 @@ class UnitGrants:
         self._changed = changed
         self._places: dict[Nexus, list[_Place]] = {}
         self._leaving: set[FastPathGrant] = set()
+        self._retired = Counts()
         self._waiters: list[tuple[set[FastPathGrant], Callable[[], None]]] = []
 
     @property
@@ -59,7 +61,15 @@ class UnitGrants:
             if place.grant.in_flight:
                 self._leaving.add(place.grant)
                 self._watch(place.grant)
+            else:
+                self._retired += Counts.of_grants((place.grant,))
         return bool(self._leaving)
+
+    @property
+    def counts(self) -> Counts:
+        """What the engine has served under all grants that there were."""
+        standing = [place.grant for places in self._places.values() for place in places]
+        return self._retired + Counts.of_grants((*standing, *self._leaving))
 
     def refresh(self, unit: "LogicalUnit") -> None:
         """Recompute what each grant allows, and the capacity."""
@@ -99,7 +109,9 @@ class UnitGrants:
 
     def _idle(self, grant: FastPathGrant) -> None:
         grant.on_idle = None
-        self._leaving.discard(grant)
+        if grant in self._leaving:
+            self._leaving.remove(grant)
+            self._retired += Counts.of_grants((grant,))
         for grants, _ in self._waiters:
             grants.discard(grant)
         over = [done for grants, done in self._waiters if not grants]

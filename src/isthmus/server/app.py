@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -70,6 +71,7 @@ def make_units(options: ServeOptions, backstores: Sequence[Backstore]) -> list[L
             removable=options.removable,
             identity=UnitIdentity.derived(f"{machine_identity()} {options.target_name} {backstore.identity}"),
             state=store,
+            clock=_clock,
             accept_lost_reservations=options.replace_lost_reservations,
         )
         for backstore in backstores
@@ -163,6 +165,11 @@ class Server:
             for lun in range(len(self._units)):
                 sys.stdout.write(f"ready: {portal.url(self._options.target_name, lun)}\n")
         sys.stdout.flush()
+
+
+def _clock() -> int:
+    """Milliseconds since 1970-01-01 00:00 UTC."""
+    return time.time_ns() // 1_000_000
 
 
 def machine_identity() -> str:

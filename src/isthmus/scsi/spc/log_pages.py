@@ -1,0 +1,170 @@
+"""The log pages (SPC-5 §7.3, SBC-4 §6.4).
+
+`LOG_PAGES` is the only list of them: LOG SENSE and LOG SELECT look pages up in it, and the pages that list the pages are
+made of it. A page is a row: its codes, and what gives its parameters. What storage behind a system cannot know (a
+temperature, corrected errors) is reported in the way that the standard has for it, and never made up.
+"""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from isthmus.scsi.logical_unit import LogicalUnit
+
+__all__ = [
+    "ALL_SUBPAGES",
+    "APPLICATION_CLIENT",
+    "LOG_PAGES",
+    "LogPage",
+    "LogPageKey",
+    "LogParameter",
+    "build_log_page",
+]
+
+LogPageKey = tuple[int, int]
+"""Page code and subpage code."""
+
+ALL_SUBPAGES: Final = 0xFF
+_DS: Final = 0x80
+"""The page is not saved (SPC-5 §7.3.2.1)."""
+_SPF: Final = 0x40
+_COUNTER: Final = 0x00
+"""FORMAT AND LINKING 00b: a bounded data counter, not saved, with no threshold to be compared with."""
+_LIST: Final = 0x03
+"""FORMAT AND LINKING 11b: a binary list."""
+_NO_TEMPERATURE: Final = 0xFF
+"""The device server cannot tell the temperature (SPC-5 §7.3.21)."""
+_NOT_SCANNING: Final = 0x00
+_MILLISECONDS_IN_A_MINUTE: Final = 60_000
+
+APPLICATION_CLIENT: Final[LogPageKey] = (0x0F, 0x00)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogParameter:
+    """One parameter: a counter, or a list of whatever its page defines."""
+
+    code: int
+    value: bytes
+    is_counter: bool = False
+
+    def to_bytes(self) -> bytes:
+        """The parameter as it travels (SPC-5 §7.3.2.2)."""
+        control = _COUNTER if self.is_counter else _LIST
+        return struct.pack(">HBB", self.code, control, len(self.value)) + self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """One row."""
+
+    code: int
+    subpage: int = 0
+    name: str
+    source: str
+    parameters: Callable[["LogicalUnit"], Sequence[LogParameter]] | None
+    """In the order of their codes; None for a page that lists pages."""
+    has_counters: bool = False
+    """PC counts: the values can be the cumulative ones, or the default ones, which are 0."""
+
+    @property
+    def key(self) -> LogPageKey:
+        """How the page is found."""
+        return (self.code, self.subpage)
+
+
+def build_log_page(page: LogPage, payload: bytes) -> bytes:
+    """`payload` behind the header of `page` (SPC-5 §7.3.2.1)."""
+    flags = (_DS if page.parameters is not None else 0) | (_SPF if page.subpage else 0)
+    return struct.pack(">BBH", flags | page.code, page.subpage, len(payload)) + payload
+
+
+def _counter(code: int, value: int) -> LogParameter:
+    return LogParameter(code=code, value=value.to_bytes(8), is_counter=True)
+
+
+def _error_counters(bytes_processed: int, uncorrected: int) -> Sequence[LogParameter]:
+    """SPC-5 §7.3.6: what the storage corrects it does not tell, so that nothing was corrected here."""
+    corrected = [_counter(code, 0) for code in range(0x0005)]
+    return [*corrected, _counter(0x0005, bytes_processed), _counter(0x0006, uncorrected)]
+
+
+def _write_errors(unit: "LogicalUnit") -> Sequence[LogParameter]:
+    counts = unit.statistics.since_reset
+    return _error_counters(counts.bytes_written, counts.write_errors)
+
+
+def _read_errors(unit: "LogicalUnit") -> Sequence[LogParameter]:
+    counts = unit.statistics.since_reset
+    return _error_counters(counts.bytes_read, counts.read_errors)
+
+
+def _verify_errors(unit: "LogicalUnit") -> Sequence[LogParameter]:
+    counts = unit.statistics.since_reset
+    return _error_counters(counts.bytes_verified, counts.verify_errors)
+
+
+def _temperature(_unit: "LogicalUnit") -> Sequence[LogParameter]:
+    """Neither the temperature nor the reference temperature is known."""
+    return [LogParameter(code=code, value=bytes((0, _NO_TEMPERATURE))) for code in (0x0000, 0x0001)]
+
+
+def _application_client(unit: "LogicalUnit") -> Sequence[LogParameter]:
+    return [LogParameter(code=code, value=value) for code, value in enumerate(unit.application_client.parameters)]
+
+
+def _background_scan(unit: "LogicalUnit") -> Sequence[LogParameter]:
+    """SBC-4 §6.4.2: no scan has ever run. The minutes are those since the server has started."""
+    minutes = min(unit.timestamp.milliseconds_powered_on // _MILLISECONDS_IN_A_MINUTE, 0xFFFF_FFFF)
+    return [LogParameter(code=0x0000, value=struct.pack(">IxBHHH", minutes, _NOT_SCANNING, 0, 0, 0))]
+
+
+def _general_statistics(unit: "LogicalUnit") -> Sequence[LogParameter]:
+    """SPC-5 §7.3.8. How long commands take is not measured: the time interval has no length, and there are none."""
+    counts = unit.statistics.since_reset
+    received, transmitted = counts.bytes_written // unit.block_length, counts.bytes_read // unit.block_length
+    statistics = (counts.read_commands, counts.write_commands, received, transmitted, 0, 0, 0, 0)
+    return [
+        LogParameter(code=0x0001, value=struct.pack(">8Q", *statistics)),
+        LogParameter(code=0x0003, value=struct.pack(">II", 0, 0)),
+    ]
+
+
+def _informational_exceptions(_unit: "LogicalUnit") -> Sequence[LogParameter]:
+    """SPC-5 §7.3.10: no exception is pending, as no failure is predicted (DEXCPT in the mode page of that name)."""
+    return [LogParameter(code=0x0000, value=bytes((0, 0, _NO_TEMPERATURE, 0)))]
+
+
+_ROWS: Final = (
+    LogPage(code=0x00, name="Supported Log Pages", source="SPC-5 §7.3.18", parameters=None),
+    LogPage(
+        code=0x00,
+        subpage=ALL_SUBPAGES,
+        name="Supported Log Pages and Subpages",
+        source="SPC-5 §7.3.19",
+        parameters=None,
+    ),
+    LogPage(
+        code=0x02,
+        name="Write Error Counters",
+        source="SPC-5 §7.3.23",
+        parameters=_write_errors,
+        has_counters=True,
+    ),
+    LogPage(code=0x03, name="Read Error Counters", source="SPC-5 §7.3.15", parameters=_read_errors, has_counters=True),
+    LogPage(
+        code=0x05, name="Verify Error Counters", source="SPC-5 §7.3.22", parameters=_verify_errors, has_counters=True
+    ),
+    LogPage(code=0x0D, name="Temperature", source="SPC-5 §7.3.21", parameters=_temperature),
+    LogPage(code=0x0F, name="Application Client", source="SPC-5 §7.3.4", parameters=_application_client),
+    LogPage(code=0x15, name="Background Scan", source="SBC-4 §6.4.2", parameters=_background_scan),
+    LogPage(
+        code=0x19, name="General Statistics and Performance", source="SPC-5 §7.3.8", parameters=_general_statistics
+    ),
+    LogPage(code=0x2F, name="Informational Exceptions", source="SPC-5 §7.3.10", parameters=_informational_exceptions),
+)
+
+LOG_PAGES: Final[Mapping[LogPageKey, LogPage]] = {page.key: page for page in sorted(_ROWS, key=lambda page: page.key)}
+"""Every page, by page code and subpage code, in that order."""
