@@ -49,6 +49,8 @@ class Capabilities:
     """Bytes; smaller or unaligned discards are rounded inwards, and what is left over is written with zeros."""
     anchor: bool = False
     """`anchor` gives back the data of bytes and keeps their room."""
+    measures_space: bool = False
+    """`space` tells how much room is taken and left."""
     map_status: bool = False
     """`map_status` tells mapped from deallocated; without it everything counts as mapped."""
     physical_block_length: int = 512

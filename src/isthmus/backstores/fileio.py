@@ -171,6 +171,7 @@ def _file_capabilities(storage: OpenStorage, *, writable: bool) -> Capabilities:
         discard=can_punch,
         discard_granularity=status.st_blksize,
         anchor=can_punch and (not writable or _can_reserve(storage, status.st_blksize)),
+        measures_space=can_punch,
         map_status=_can_seek_holes(storage.side_descriptor),
         physical_block_length=min(status.st_blksize, _PAGE),
         rotational=is_rotational(status.st_dev),

@@ -31,7 +31,9 @@ class RamdiskBackstore(Backstore):
     kind = "ramdisk"
     volatile = True
     never_blocks = True
-    capabilities = Capabilities(discard=True, discard_granularity=_PAGE, map_status=True, physical_block_length=_PAGE)
+    capabilities = Capabilities(
+        discard=True, discard_granularity=_PAGE, measures_space=True, map_status=True, physical_block_length=_PAGE
+    )
 
     def __init__(self, name: str, size: int, *, read_only: bool = False) -> None:
         """`size` bytes of zeros, told from others by `name`; raises `OSError` if there cannot be that much memory."""

@@ -127,7 +127,7 @@ def _untold(unit: "LogicalUnit", task: Task, row: CommandDescriptor) -> SenseDat
     if row.passes_unit_attention:
         return None
     attention = _tell_attention(unit, task)
-    return unit.deferred_errors.take(task.nexus) if attention is None else SenseData(sense=attention)
+    return unit.deferred_errors.take(task.nexus) if attention is None else unit.unit_attentions.sense_data(attention)
 
 
 def _tell_attention(unit: "LogicalUnit", task: Task) -> Sense | None:

@@ -34,6 +34,8 @@ from isthmus.scsi.statistics import UnitStatistics
 from isthmus.scsi.task import TASK_ABORTED, Response, Task, TaskAttribute
 from isthmus.scsi.task_set import TaskSet
 from isthmus.scsi.task_set_rules import QueueErrorManagement
+from isthmus.scsi.thresholds import ThresholdMonitor
+from isthmus.scsi.timestamp import Clock, Timestamp, stopped_clock
 from isthmus.scsi.unit_attention import UnitAttentions
 from isthmus.scsi.unit_grants import UnitGrants
 
@@ -76,7 +78,7 @@ class LogicalUnit:
             raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
         self.backstore = backstore
         self.table = table if backstore.capabilities.discard else table.without_discard()
-        self.mode = ModePages(write_back=backstore.write_back)
+        self.mode = ModePages(write_back=backstore.write_back, thresholds=backstore.capabilities.measures_space)
         self.block_length = block_length
         self.physical_block_length = max(
             block_length, physical_block_length or backstore.capabilities.physical_block_length
@@ -113,6 +115,12 @@ class LogicalUnit:
         self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle, lambda: self.mode.task_set_rules)
         self.range_lock = RangeLock(self.refresh_grants, self.grants.when_idle)
         self.copy_manager = None if third_party_copy is None else CopyManager(third_party_copy, self.refresh_grants)
+        self.statistics = UnitStatistics(self.grants)
+        self.application_client = ApplicationClientLog()
+        self.buffers = Buffers()
+        self.identifying_information = IdentifyingInformation(self.state, self.identity.serial)
+        self.timestamp = Timestamp(clock)
+        self.thresholds = ThresholdMonitor(self)
         self.background: set[BackgroundRun] = set()
         """What goes on whatever becomes of the tasks that asked for it."""
         self._unfinished_aborts: Counter[Task] = Counter()

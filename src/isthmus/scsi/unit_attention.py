@@ -7,7 +7,7 @@ that it covers; POWER ON clears all. The rest is reported in the order of the ev
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from isthmus.scsi.sense import Sense
+from isthmus.scsi.sense import Sense, SenseData
 
 if TYPE_CHECKING:
     from isthmus.scsi.nexus import Nexus
@@ -40,6 +40,8 @@ class UnitAttentions:
         """`changed` is called after each change: grants depend on what is pending."""
         self._queues: dict[Nexus, list[Sense]] = {}
         self._changed = changed
+        self.information: dict[Sense, int] = {}
+        """What the INFORMATION field says with a condition, where that defines it."""
 
     def attach(self, nexus: "Nexus") -> None:
         """From now on `nexus` gets what is established for all."""
@@ -78,6 +80,10 @@ class UnitAttentions:
         if not queue:
             self._changed()
         return sense
+
+    def sense_data(self, sense: Sense) -> SenseData:
+        """What is reported of the condition `sense`."""
+        return SenseData(sense=sense, information=self.information.get(sense))
 
     def discard(self, nexus: "Nexus", sense: Sense) -> None:
         """Clear `sense` alone: an event told by other means (REPORT LUNS, SPC-5 §6.33)."""

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from isthmus.scsi.task_set_rules import QueueErrorManagement, TaskSetRules, UnitAttentionInterlock
+from isthmus.scsi.thresholds import NO_THRESHOLDS, Resource, Threshold, Thresholds
 
 __all__ = [
     "ALL_PAGES",
@@ -137,6 +138,43 @@ _CACHING: Final = (0x08, 0)
 _CONTROL: Final = (0x0A, 0)
 _CONTROL_LENGTH: Final = 12
 
+_PROVISIONING: Final = (0x1C, 0x02)
+_PROVISIONING_LENGTH: Final = 32
+_SITUA: Final = ModeField(name="SITUA", byte=4, changeable=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ThresholdDescriptor:
+    """SBC-4 §6.5.9.2: a soft threshold, in threshold sets, of which all but the resource and its direction can be set."""
+
+    resource: Resource
+    place: int
+
+    @property
+    def enabled(self) -> ModeField:
+        return ModeField(name="ENABLED", byte=self.place, bit=7, changeable=True)
+
+    @property
+    def count(self) -> ModeField:
+        return ModeField(name="THRESHOLD COUNT", byte=self.place + 4, width=32, changeable=True)
+
+    @property
+    def fields(self) -> tuple[ModeField, ...]:
+        """THRESHOLD ARMING: decreasing (000b) for what is left, increasing (001b) for what is used."""
+        arming = int(self.resource is Resource.USED)
+        return (
+            self.enabled,
+            ModeField(name="THRESHOLD ARMING", byte=self.place, width=3, default=arming),
+            ModeField(name="THRESHOLD RESOURCE", byte=self.place + 1, width=8, default=self.resource),
+            self.count,
+        )
+
+
+_THRESHOLD_DESCRIPTORS: Final = (
+    _ThresholdDescriptor(resource=Resource.AVAILABLE, place=16),
+    _ThresholdDescriptor(resource=Resource.USED, place=24),
+)
+
 PAGES: Final[tuple[ModePage, ...]] = (
     # AWRE, ARRE and the retry counts are the storage's own business: nothing here could be told to do otherwise.
     ModePage(code=0x01, name="Read-Write Error Recovery", length=12, source="SBC-4 §6.5.10"),
@@ -179,6 +217,14 @@ PAGES: Final[tuple[ModePage, ...]] = (
         source="SBC-4 §6.5.8",
         fields=(ModeField(name="DEXCPT", byte=2, bit=3, default=1),),
     ),
+    ModePage(
+        code=0x1C,
+        subpage=0x02,
+        name="Logical Block Provisioning",
+        length=_PROVISIONING_LENGTH,
+        source="SBC-4 §6.5.9",
+        fields=(_SITUA, *(field for descriptor in _THRESHOLD_DESCRIPTORS for field in descriptor.fields)),
+    ),
 )
 """Every page, in the order of MODE SENSE with page code 3Fh (SPC-5 §6.14.1)."""
 
@@ -194,9 +240,14 @@ class BitPosition:
 class ModePages:
     """The mode parameters of one logical unit."""
 
-    def __init__(self, *, write_back: bool) -> None:
-        """`write_back`: the backstore has a volatile cache (`Backstore.write_back`), so WCE means something."""
+    def __init__(self, *, write_back: bool, thresholds: bool = False) -> None:
+        """`write_back`: the backstore has a volatile cache (`Backstore.write_back`), so WCE means something.
+
+        `thresholds`: the unit can be asked to warn before its storage is full.
+        """
         self._formats = {page.key: page if write_back else _without(page, _WCE) for page in PAGES}
+        if not thresholds:
+            del self._formats[_PROVISIONING]
         self._current: dict[PageKey, int] = {}
         self.reset()
 
@@ -233,6 +284,12 @@ class ModePages:
     def task_set_rules(self) -> TaskSetRules:
         """What the Control page says of task sets (SPC-5 §7.5.10)."""
         return _task_set_rules(self._current[_CONTROL])
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What the Logical Block Provisioning page says (SBC-4 §6.5.9)."""
+        page = self._current.get(_PROVISIONING)
+        return NO_THRESHOLDS if page is None else _thresholds(page)
 
     def page(self, key: PageKey, control: PageControl) -> bytes:
         """The page with its current, changeable or default values."""
@@ -297,6 +354,20 @@ def _task_set_rules(control: int) -> TaskSetRules:
         queue_error_management=QueueErrorManagement(value(_QERR)),
         unit_attention_interlock=UnitAttentionInterlock(value(_UA_INTLCK_CTRL)),
         task_management_only=bool(value(_TMF_ONLY)),
+    )
+
+
+def _thresholds(page: int) -> Thresholds:
+    def value(field: ModeField) -> int:
+        return field.value(page, _PROVISIONING_LENGTH)
+
+    return Thresholds(
+        enabled=tuple(
+            Threshold(resource=descriptor.resource, count=value(descriptor.count), place=descriptor.place)
+            for descriptor in _THRESHOLD_DESCRIPTORS
+            if value(descriptor.enabled)
+        ),
+        single_initiator=bool(value(_SITUA)),
     )
 
 

@@ -68,5 +68,5 @@ def _sense_data(unit: "LogicalUnit", nexus: "Nexus") -> SenseData:
         return SenseData(sense=Sense.LOGICAL_UNIT_NOT_SUPPORTED)
     attention = unit.tell_attention(nexus)
     if attention is not None:
-        return SenseData(sense=attention)
+        return unit.unit_attentions.sense_data(attention)
     return unit.deferred_errors.take(nexus) or access_state_sense(unit, nexus) or state_sense(unit)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from isthmus.scsi.accessibility import is_connected
+from isthmus.scsi.thresholds import threshold_exponent
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
@@ -30,6 +31,7 @@ _UGAVALID: Final = 0x8000_0000
 _LBPU_LBPWS_LBPWS10: Final = 0xE0
 _LBPRZ_ZEROS: Final = 0x04
 """LBPRZ 001b: what is unmapped reads as zeros."""
+_ANC_SUP: Final = 0x02
 _THIN_PROVISIONED: Final = 2
 
 # Designators (SPC-5 §7.7.6).
@@ -145,10 +147,13 @@ def _block_device_characteristics(unit: "LogicalUnit", _nexus: "Nexus") -> bytes
 
 
 def _logical_block_provisioning(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
-    """SBC-4 §6.6.6: thin, with no thresholds, if the storage takes room back; fully provisioned otherwise."""
-    if not unit.backstore.capabilities.discard:
+    """SBC-4 §6.6.6: thin if the storage takes room back; fully provisioned otherwise. No thresholds are percentages."""
+    capabilities = unit.backstore.capabilities
+    if not capabilities.discard:
         return bytes(4)
-    return bytes([0, _LBPU_LBPWS_LBPWS10 | _LBPRZ_ZEROS, _THIN_PROVISIONED, 0])
+    exponent = threshold_exponent(unit) if capabilities.measures_space else 0
+    anchors = _ANC_SUP if capabilities.anchor else 0
+    return bytes([exponent, _LBPU_LBPWS_LBPWS10 | _LBPRZ_ZEROS | anchors, _THIN_PROVISIONED, 0])
 
 
 PAGES: Final[Mapping[int, _PageBuilder]] = {

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from isthmus.scsi.spc.mode_pages import ALL_PAGES, ALL_SUBPAGES, PAGES, ModePage, ModePages, PageControl, PageKey
 from isthmus.scsi.task_set_rules import QueueErrorManagement, TaskSetRules, UnitAttentionInterlock
+from isthmus.scsi.thresholds import Resource, Threshold, Thresholds
 
 KEYS = [page.key for page in PAGES]
 CACHING, CONTROL = (0x08, 0), (0x0A, 0)
@@ -16,6 +17,7 @@ HEADERS = {
     (0x0A, 0): "0a0a",
     (0x0A, 1): "4a01001c",
     (0x1C, 0): "1c0a",
+    (0x1C, 2): "5c02001c",
 }
 DEFAULTS = {
     (0x01, 0): bytes(10),
@@ -24,11 +26,15 @@ DEFAULTS = {
     (0x0A, 0): bytes.fromhex("02100040 0000 ffff 0000"),
     (0x0A, 1): b"\x01" + bytes(27),
     (0x1C, 0): b"\x08" + bytes(9),
+    (0x1C, 2): bytes(12) + bytes.fromhex("0001000000000000 0102000000000000"),
 }
-CHANGEABLE = {CACHING: "0400", CONTROL: "f4f63840"}
+CHANGEABLE = {
+    CACHING: "0400",
+    CONTROL: "f4f63840",
+    (0x1C, 2): "01 0000000000 0000000000 00 80000000ffffffff 80000000ffffffff",
+}
 RESERVED_VALUES = {(2, 7): 7, (2, 6): 7, (3, 7): 7, (3, 6): 7, (3, 5): 7, (3, 2): 2, (4, 4): 5}
 """Of the Control page: the bits whose change alone gives their field a reserved value, and the first bit of that field."""
-
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -44,7 +50,7 @@ def test_fields_have_room(page: ModePage) -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_values(key: PageKey) -> None:
     """Current and default values are those of the table; changeable values have ones where something can change."""
-    mode = ModePages(write_back=True)
+    mode = ModePages(write_back=True, thresholds=True)
     header = bytes.fromhex(HEADERS[key])
     body = DEFAULTS[key]
     assert mode.page(key, PageControl.CURRENT) == mode.page(key, PageControl.DEFAULT) == header + body
@@ -52,10 +58,34 @@ def test_values(key: PageKey) -> None:
     assert mode.page(key, PageControl.CHANGEABLE) == header + changeable
 
 
+def test_a_unit_that_measures_no_space_has_no_thresholds() -> None:
+    """Page 1Ch/02h is not there, and nothing is asked for."""
+    mode = ModePages(write_back=True, thresholds=False)
+    assert mode.select(0x1C, ALL_SUBPAGES) == [(0x1C, 0)]
+    assert mode.thresholds == Thresholds()
+
+
+def test_thresholds() -> None:
+    """Those that are enabled, with the place of their descriptors."""
+    mode = ModePages(write_back=True, thresholds=True)
+    data = bytearray(mode.page((0x1C, 2), PageControl.CURRENT))
+    data[4] |= 0x01
+    data[20:24] = b"\1\2\3\4"
+    data[24] |= 0x80
+    data[28:32] = b"\5\6\7\x08"
+    assert mode.unchangeable((0x1C, 2), data) is None
+    assert mode.change((0x1C, 2), data)
+    used = Threshold(resource=Resource.USED, count=0x05060708, place=24)
+    assert mode.thresholds == Thresholds(enabled=(used,), single_initiator=True)
+    data[16] |= 0x80
+    mode.change((0x1C, 2), data)
+    assert mode.thresholds.enabled == (Threshold(resource=Resource.AVAILABLE, count=0x01020304, place=16), used)
+
+
 def test_saved_values() -> None:
     """Nothing is saved, so asking for it is a mistake of the caller."""
     with pytest.raises(ValueError, match="saved"):
-        ModePages(write_back=True).page(CONTROL, PageControl.SAVED)
+        ModePages(write_back=True, thresholds=True).page(CONTROL, PageControl.SAVED)
 
 
 def test_without_write_cache() -> None:
@@ -81,7 +111,7 @@ def test_without_write_cache() -> None:
 )
 def test_select(code: int, subpage: int, keys: list[PageKey]) -> None:
     """Page and subpage codes stand for pages in ascending order, and FFh and 3Fh for all."""
-    assert ModePages(write_back=True).select(code, subpage) == keys
+    assert ModePages(write_back=True, thresholds=True).select(code, subpage) == keys
 
 
 @pytest.mark.parametrize(
@@ -95,7 +125,7 @@ def test_select(code: int, subpage: int, keys: list[PageKey]) -> None:
 )
 def test_change(key: PageKey, byte: int, bit: int, attribute: str) -> None:
     """Each changeable bit is what the property of its name tells, and a reset undoes the change."""
-    mode = ModePages(write_back=True)
+    mode = ModePages(write_back=True, thresholds=True)
     before = getattr(mode, attribute)
     data = bytearray(mode.page(key, PageControl.CURRENT))
     data[byte] ^= 1 << bit
@@ -110,7 +140,7 @@ def test_change(key: PageKey, byte: int, bit: int, attribute: str) -> None:
 
 def with_control(byte: int, value: int) -> ModePages:
     """Mode pages whose Control page has `value` in `byte`."""
-    mode = ModePages(write_back=True)
+    mode = ModePages(write_back=True, thresholds=True)
     data = bytearray(mode.page(CONTROL, PageControl.CURRENT))
     data[byte] = value
     assert mode.unchangeable(CONTROL, bytes(data)) is None
@@ -141,7 +171,7 @@ def test_task_set_rules(byte: int, value: int, rules: TaskSetRules) -> None:
 
 def test_what_is_sent_back_changes_nothing() -> None:
     """A page as MODE SENSE gave it is accepted, with and without PS, and changes nothing."""
-    mode = ModePages(write_back=True)
+    mode = ModePages(write_back=True, thresholds=True)
     for key in KEYS:
         data = mode.page(key, PageControl.CURRENT)
         assert mode.unchangeable(key, data) is None
@@ -152,7 +182,7 @@ def test_what_is_sent_back_changes_nothing() -> None:
 @given(key=st.sampled_from(KEYS), data=st.data())
 def test_one_wrong_bit(key: PageKey, data: st.DataObject) -> None:
     """Exactly the bits that are not changeable are refused, each by its place; and reserved values, by their field."""
-    mode = ModePages(write_back=True)
+    mode = ModePages(write_back=True, thresholds=True)
     page = bytearray(mode.page(key, PageControl.CURRENT))
     byte = data.draw(st.integers(1, len(page) - 1))
     bit = data.draw(st.integers(0, 7))

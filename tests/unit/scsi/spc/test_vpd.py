@@ -128,7 +128,16 @@ def test_block_device_characteristics(rotational: bool, rate: int) -> None:
     assert page(unit_over(rotational=rotational), 0xB1) == rate.to_bytes(2) + bytes((0, 0, 1)) + bytes(55)
 
 
-@pytest.mark.parametrize(("discard", "data"), [(False, "00000000"), (True, "00e40200")])
-def test_logical_block_provisioning(discard: bool, data: str) -> None:
+@pytest.mark.parametrize(
+    ("capabilities", "data"),
+    [
+        ({}, "00000000"),
+        ({"discard": True}, "00e40200"),
+        ({"discard": True, "anchor": True}, "00e60200"),
+        ({"discard": True, "measures_space": True}, "0be40200"),
+        ({"discard": False, "anchor": True, "measures_space": True}, "00000000"),
+    ],
+)
+def test_logical_block_provisioning(capabilities: dict[str, bool], data: str) -> None:
     """Page B2h: thin, and zeros where unmapped, if room can be given back; else fully provisioned."""
-    assert page(unit_over(discard=discard), 0xB2) == bytes.fromhex(data)
+    assert page(unit_over(**capabilities), 0xB2) == bytes.fromhex(data)
