@@ -36,6 +36,7 @@ from isthmus.scsi.task_set import TaskSet
 from isthmus.scsi.task_set_rules import QueueErrorManagement
 from isthmus.scsi.thresholds import ThresholdMonitor
 from isthmus.scsi.timestamp import Clock, Timestamp, stopped_clock
+from isthmus.scsi.timestamp import Clock, Timestamp, stopped_clock
 from isthmus.scsi.unit_attention import UnitAttentions
 from isthmus.scsi.unit_grants import UnitGrants
 
@@ -121,6 +122,11 @@ class LogicalUnit:
         self.identifying_information = IdentifyingInformation(self.state, self.identity.serial)
         self.timestamp = Timestamp(clock)
         self.thresholds = ThresholdMonitor(self)
+        self.statistics = UnitStatistics(self.grants)
+        self.application_client = ApplicationClientLog()
+        self.buffers = Buffers()
+        self.identifying_information = IdentifyingInformation(self.state, self.identity.serial)
+        self.timestamp = Timestamp(clock)
         self.background: set[BackgroundRun] = set()
         """What goes on whatever becomes of the tasks that asked for it."""
         self._unfinished_aborts: Counter[Task] = Counter()
