@@ -1,14 +1,13 @@
 """What can be changed in a node ACL (see `changes`)."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from typing_extensions import override
 
 from isthmus.config.changes import chap_text, settings_text
 from isthmus.config.group_changes import GroupChange
-from isthmus.config.model import Chap, Configuration, MappedLun, NodeAcl, PortalGroup, Settings
+from isthmus.config.model import Chap, MappedLun, NodeAcl, PortalGroup, Settings
 from isthmus.config.settings import ACL_ATTRIBUTES
 from isthmus.names import IscsiName
 
@@ -37,12 +36,14 @@ class AclChange(GroupChange):
         # Not super(): a dataclass with slots is another class than the one that super() would find.
         return f"{GroupChange.where.__get__(self)}/acls/{self.initiator}"
 
-    def _edited_acl(self, configuration: Configuration, edit: Callable[[NodeAcl], NodeAcl]) -> Configuration:
-        def edit_group(group: PortalGroup) -> PortalGroup:
-            acls = tuple(edit(acl) if acl.name == self.initiator else acl for acl in group.node_acls)
-            return dataclasses.replace(group, node_acls=acls)
+    def edit_acl(self, acl: NodeAcl) -> NodeAcl:
+        """What the step makes of the node ACL; those that make one or take it away leave it alone."""
+        return acl
 
-        return self._edited(configuration, edit_group)
+    @override
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        acls = tuple(self.edit_acl(acl) if acl.name == self.initiator else acl for acl in group.node_acls)
+        return dataclasses.replace(group, node_acls=acls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +54,8 @@ class AddAcl(AclChange):
     """Without mapped LUNs."""
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(
-            configuration, lambda group: dataclasses.replace(group, node_acls=(*group.node_acls, self.acl))
-        )
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        return dataclasses.replace(group, node_acls=(*group.node_acls, self.acl))
 
     @override
     def __str__(self) -> str:
@@ -68,12 +67,9 @@ class RemoveAcl(AclChange):
     """The initiator's sessions end."""
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        def edit(group: PortalGroup) -> PortalGroup:
-            left = tuple(acl for acl in group.node_acls if acl.name != self.initiator)
-            return dataclasses.replace(group, node_acls=left)
-
-        return self._edited(configuration, edit)
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        left = tuple(acl for acl in group.node_acls if acl.name != self.initiator)
+        return dataclasses.replace(group, node_acls=left)
 
     @override
     def __str__(self) -> str:
@@ -88,8 +84,8 @@ class SetAclAttributes(AclChange):
     attributes: Settings
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited_acl(configuration, lambda acl: dataclasses.replace(acl, attributes=self.attributes))
+    def edit_acl(self, acl: NodeAcl) -> NodeAcl:
+        return dataclasses.replace(acl, attributes=self.attributes)
 
     @override
     def __str__(self) -> str:
@@ -103,8 +99,8 @@ class SetAclTag(AclChange):
     text: str
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited_acl(configuration, lambda acl: dataclasses.replace(acl, tag=self.text))
+    def edit_acl(self, acl: NodeAcl) -> NodeAcl:
+        return dataclasses.replace(acl, tag=self.text)
 
     @override
     def __str__(self) -> str:
@@ -119,8 +115,8 @@ class SetAclChap(AclChange):
     chap: Chap
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited_acl(configuration, lambda acl: dataclasses.replace(acl, chap=self.chap))
+    def edit_acl(self, acl: NodeAcl) -> NodeAcl:
+        return dataclasses.replace(acl, chap=self.chap)
 
     @override
     def __str__(self) -> str:
@@ -134,10 +130,8 @@ class AddMappedLun(AclChange):
     mapped: MappedLun
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited_acl(
-            configuration, lambda acl: dataclasses.replace(acl, mapped_luns=(*acl.mapped_luns, self.mapped))
-        )
+    def edit_acl(self, acl: NodeAcl) -> NodeAcl:
+        return dataclasses.replace(acl, mapped_luns=(*acl.mapped_luns, self.mapped))
 
     @override
     def __str__(self) -> str:
@@ -151,12 +145,9 @@ class RemoveMappedLun(AclChange):
     mapped: MappedLun
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        def edit(acl: NodeAcl) -> NodeAcl:
-            left = tuple(mapped for mapped in acl.mapped_luns if mapped.number != self.mapped.number)
-            return dataclasses.replace(acl, mapped_luns=left)
-
-        return self._edited_acl(configuration, edit)
+    def edit_acl(self, acl: NodeAcl) -> NodeAcl:
+        left = tuple(mapped for mapped in acl.mapped_luns if mapped.number != self.mapped.number)
+        return dataclasses.replace(acl, mapped_luns=left)
 
     @override
     def __str__(self) -> str:
@@ -170,12 +161,9 @@ class ChangeMappedLun(AclChange):
     mapped: MappedLun
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        def edit(acl: NodeAcl) -> NodeAcl:
-            luns = tuple(self.mapped if mapped.number == self.mapped.number else mapped for mapped in acl.mapped_luns)
-            return dataclasses.replace(acl, mapped_luns=luns)
-
-        return self._edited_acl(configuration, edit)
+    def edit_acl(self, acl: NodeAcl) -> NodeAcl:
+        luns = tuple(self.mapped if mapped.number == self.mapped.number else mapped for mapped in acl.mapped_luns)
+        return dataclasses.replace(acl, mapped_luns=luns)
 
     @override
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ server, and how it reads in a plan (`str`). A configuration that was valid befor
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -67,9 +67,14 @@ class BackstoreChange(Change):
 
     key: BackstoreKey
 
-    def _edited(self, configuration: Configuration, edit: Callable[[Backstore], Backstore]) -> Configuration:
+    def edit(self, store: Backstore) -> Backstore:
+        """What the step makes of the backstore; those that make one or take it away leave it alone."""
+        return store
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
         stores = configuration.backstores
-        return dataclasses.replace(configuration, backstores={**stores, self.key: edit(stores[self.key])})
+        return dataclasses.replace(configuration, backstores={**stores, self.key: self.edit(stores[self.key])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +115,8 @@ class ResizeBackstore(BackstoreChange):
     size: int | None
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(configuration, lambda store: dataclasses.replace(store, size=self.size))
+    def edit(self, store: Backstore) -> Backstore:
+        return dataclasses.replace(store, size=self.size)
 
     @override
     def __str__(self) -> str:
@@ -126,8 +131,8 @@ class SetBackstoreAttributes(BackstoreChange):
     attributes: Settings
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(configuration, lambda store: dataclasses.replace(store, attributes=self.attributes))
+    def edit(self, store: Backstore) -> Backstore:
+        return dataclasses.replace(store, attributes=self.attributes)
 
     @override
     def __str__(self) -> str:
@@ -141,8 +146,8 @@ class SetAluaGroups(BackstoreChange):
     groups: tuple[AluaGroup, ...]
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(configuration, lambda store: dataclasses.replace(store, alua_groups=self.groups))
+    def edit(self, store: Backstore) -> Backstore:
+        return dataclasses.replace(store, alua_groups=self.groups)
 
     @override
     def __str__(self) -> str:

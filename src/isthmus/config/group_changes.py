@@ -1,7 +1,6 @@
 """What can be changed in a portal group (see `changes`)."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from typing_extensions import override
@@ -40,9 +39,14 @@ class GroupChange(Change):
         """As the shell names it."""
         return f"/iscsi/{self.target}/tpg{self.tag}"
 
-    def _edited(self, configuration: Configuration, edit: Callable[[PortalGroup], PortalGroup]) -> Configuration:
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        """What the step makes of the portal group; those that make one or take it away leave it alone."""
+        return group
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
         target = configuration.targets[self.target]
-        groups = tuple(edit(group) if group.tag == self.tag else group for group in target.portal_groups)
+        groups = tuple(self.edit(group) if group.tag == self.tag else group for group in target.portal_groups)
         return _with_groups(configuration, target, groups)
 
 
@@ -81,8 +85,8 @@ class EnableGroup(GroupChange):
     """Let initiators in."""
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(configuration, lambda group: dataclasses.replace(group, enable=True))
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        return dataclasses.replace(group, enable=True)
 
     @override
     def __str__(self) -> str:
@@ -94,8 +98,8 @@ class DisableGroup(GroupChange):
     """Let nobody in; its sessions end."""
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(configuration, lambda group: dataclasses.replace(group, enable=False))
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        return dataclasses.replace(group, enable=False)
 
     @override
     def __str__(self) -> str:
@@ -110,8 +114,8 @@ class SetGroupAttributes(GroupChange):
     attributes: Settings
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(configuration, lambda group: dataclasses.replace(group, attributes=self.attributes))
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        return dataclasses.replace(group, attributes=self.attributes)
 
     @override
     def __str__(self) -> str:
@@ -126,8 +130,8 @@ class SetGroupParameters(GroupChange):
     parameters: Settings
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(configuration, lambda group: dataclasses.replace(group, parameters=self.parameters))
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        return dataclasses.replace(group, parameters=self.parameters)
 
     @override
     def __str__(self) -> str:
@@ -142,8 +146,8 @@ class SetGroupChap(GroupChange):
     chap: Chap
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(configuration, lambda group: dataclasses.replace(group, chap=self.chap))
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        return dataclasses.replace(group, chap=self.chap)
 
     @override
     def __str__(self) -> str:
@@ -157,10 +161,8 @@ class AddPortal(GroupChange):
     portal: Portal
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(
-            configuration, lambda group: dataclasses.replace(group, portals=(*group.portals, self.portal))
-        )
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        return dataclasses.replace(group, portals=(*group.portals, self.portal))
 
     @override
     def __str__(self) -> str:
@@ -174,12 +176,9 @@ class RemovePortal(GroupChange):
     portal: Portal
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        def edit(group: PortalGroup) -> PortalGroup:
-            left = tuple(portal for portal in group.portals if portal != self.portal)
-            return dataclasses.replace(group, portals=left)
-
-        return self._edited(configuration, edit)
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        left = tuple(portal for portal in group.portals if portal != self.portal)
+        return dataclasses.replace(group, portals=left)
 
     @override
     def __str__(self) -> str:
@@ -193,8 +192,8 @@ class AddLun(GroupChange):
     lun: Lun
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        return self._edited(configuration, lambda group: dataclasses.replace(group, luns=(*group.luns, self.lun)))
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        return dataclasses.replace(group, luns=(*group.luns, self.lun))
 
     @override
     def __str__(self) -> str:
@@ -208,12 +207,9 @@ class RemoveLun(GroupChange):
     lun: Lun
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        def edit(group: PortalGroup) -> PortalGroup:
-            left = tuple(lun for lun in group.luns if lun.number != self.lun.number)
-            return dataclasses.replace(group, luns=left)
-
-        return self._edited(configuration, edit)
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        left = tuple(lun for lun in group.luns if lun.number != self.lun.number)
+        return dataclasses.replace(group, luns=left)
 
     @override
     def __str__(self) -> str:
@@ -227,12 +223,9 @@ class ChangeLun(GroupChange):
     lun: Lun
 
     @override
-    def apply(self, configuration: Configuration) -> Configuration:
-        def edit(group: PortalGroup) -> PortalGroup:
-            luns = tuple(self.lun if lun.number == self.lun.number else lun for lun in group.luns)
-            return dataclasses.replace(group, luns=luns)
-
-        return self._edited(configuration, edit)
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        luns = tuple(self.lun if lun.number == self.lun.number else lun for lun in group.luns)
+        return dataclasses.replace(group, luns=luns)
 
     @override
     def __str__(self) -> str:

@@ -2,11 +2,12 @@
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from isthmus.iscsi.login_policy import LoginCompleted
-from isthmus.iscsi.session import Session
+from isthmus.iscsi.parameters import Keepalive
+from isthmus.iscsi.session import DEFAULT_WINDOW_DEPTH, Session
 from isthmus.iscsi.text import TextExchange
 from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.task_router import TaskRouter
@@ -21,6 +22,9 @@ class NormalSession:
     router: TaskRouter
     nexus: Nexus
     on_cold_reset: Callable[[], None]
+    window_depth: int = DEFAULT_WINDOW_DEPTH
+    """Commands that the initiator may send at once."""
+    keepalive: Keepalive = field(default_factory=Keepalive)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

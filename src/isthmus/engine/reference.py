@@ -24,7 +24,7 @@ from isthmus.iscsi.discovery_sink import NoCommands
 from isthmus.iscsi.errors import ConnectionViolation
 from isthmus.iscsi.login_policy import LoginCompleted
 from isthmus.iscsi.opcodes import LogoutReason, LogoutResponseCode
-from isthmus.iscsi.session import Session
+from isthmus.iscsi.session import DEFAULT_WINDOW_DEPTH, Session
 from isthmus.iscsi.session_state import SessionInput, SessionState
 from isthmus.iscsi.text import TextExchange
 from isthmus.iscsi.transfer import DataOutBudget
@@ -37,10 +37,6 @@ DATA_OUT_BUDGET: Final = 256 << 20
 """Bytes of data-out that all sessions together may have asked for by R2T."""
 TICK: Final = 5.0
 """Seconds between two looks at what the connections are doing."""
-PING_AFTER: Final = 3
-"""Ticks of silence after which a NOP-In asks whether the initiator is there (LIO: 15 s)."""
-LOST_AFTER: Final = 9
-"""Ticks of silence after which the connection counts as lost (LIO: 30 s after the ping)."""
 
 _log = structlog.get_logger()
 
@@ -78,6 +74,7 @@ class ReferenceEngine:
             exp_cmd_sn=login.exp_cmd_sn,
             sink=sink,
             budget=self.budget,
+            window_depth=target.window_depth if target else DEFAULT_WINDOW_DEPTH,
             chap_user=login.chap_user,
         )
         self._sessions[session] = _SessionEntry(target, on_end)
@@ -102,6 +99,8 @@ class ReferenceEngine:
         )
         grants = entry.target.nexus.grants if entry.target else {}
         stream = Stream(self, sock, connection, grants, rest=handover.received, peer=_peer(sock))
+        if entry.target:
+            stream.keepalive = entry.target.keepalive
         connection.on_output = stream.output_ready
         connection.outbox.append(handover.to_send)
         prepare(sock)
@@ -266,9 +265,10 @@ class ReferenceEngine:
         for stream in list(self._streams.values()):
             stream.idle_ticks = 0 if stream.active else stream.idle_ticks + 1
             stream.active = False
-            if stream.idle_ticks >= LOST_AFTER:
+            silence = stream.idle_ticks * TICK
+            if silence >= stream.keepalive.lost_after:
                 self.lose(stream, "no answer to NOP-In")
-            elif stream.idle_ticks >= PING_AFTER:
+            elif silence >= stream.keepalive.ping_after:
                 stream.connection.ping()
 
     def _names(self, connection: Connection, stream: Stream | None = None) -> dict[str, object]:

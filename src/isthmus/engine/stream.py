@@ -20,6 +20,7 @@ from isthmus.iscsi.codec import DIGEST_LENGTH, decode, digest
 from isthmus.iscsi.connection import Connection
 from isthmus.iscsi.errors import ConnectionViolation, DigestError
 from isthmus.iscsi.opcodes import BHS_LENGTH, padded
+from isthmus.iscsi.parameters import Keepalive
 from isthmus.scsi.fast_path_grant import FastPathGrant
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = ["Stream"]
 
 IOV_MAX: Final = 1024
 """Buffers in one sendmsg (limits.h)."""
+_KEEPALIVE: Final = Keepalive()
 HIGH_WATER: Final = 4 << 20
 """Bytes waiting to be sent beyond which nothing more is taken from the peer."""
 
@@ -52,6 +54,7 @@ class Stream:
         "engine",
         "grants",
         "idle_ticks",
+        "keepalive",
         "peer",
         "socket",
     )
@@ -75,6 +78,7 @@ class Stream:
         self.active = True
         """Whether something was received since the last tick."""
         self.idle_ticks = 0
+        self.keepalive = _KEEPALIVE
         self.closing = False
         self._rest = rest
         self._header = b""

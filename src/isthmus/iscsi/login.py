@@ -27,7 +27,7 @@ from isthmus.iscsi.login_policy import (
 from isthmus.iscsi.login_states import ENDED, LoginInput, LoginState, next_state
 from isthmus.iscsi.negotiation import Negotiation, NegotiationViolation, Role, refuse_repeated_keys
 from isthmus.iscsi.opcodes import VERSION, LoginStatus, Stage
-from isthmus.iscsi.parameters import DEFAULT_MAX_RECV_DATA_SEGMENT_LENGTH, NONE
+from isthmus.iscsi.parameters import DEFAULT_MAX_RECV_DATA_SEGMENT_LENGTH, NONE, ConnectionParameters
 from isthmus.iscsi.pdu import LoginRequest, LoginResponse, Pdu
 from isthmus.iscsi.text_format import Pair, TextAssembler, TextViolation, encode_text, parse_list, split_text
 from isthmus.names import MAX_NAME_BYTES, Cid, IscsiName, Isid, SerialNumber, Tsih
@@ -231,7 +231,8 @@ class Login:
         """ExpCmdSN and MaxCmdSN: of a new session from its CmdSN, which a login does not take (§11.12.8)."""
         if request.tsih == 0:
             start = SerialNumber(request.cmd_sn)
-            return start, start + (self._command_window - 1)
+            wanted = self._party.command_window if self._party is not None else None
+            return start, start + ((wanted or self._command_window) - 1)
         if self._party is not None and self._party.existing is not None:
             return self._party.existing.exp_cmd_sn, self._party.existing.max_cmd_sn
         # The session is not known yet: a MaxCmdSN below ExpCmdSN-1 has the initiator ignore both (§4.2.2.1).
@@ -284,6 +285,7 @@ class _Party:
         self._authentication = view.authentication
         self._chap = ChapTarget(view.authentication, random)
         self.existing = existing
+        self.command_window = target.command_window if target else None
         self.negotiation = Negotiation(
             Role.TARGET,
             view.offers,
@@ -360,11 +362,19 @@ class _Party:
             cid=Cid(request.cid),
             leading=request.tsih == 0,
             session_parameters=self.negotiation.session_parameters(),
-            connection_parameters=self.negotiation.connection_parameters(),
+            connection_parameters=self._connection_parameters(),
             exp_cmd_sn=SerialNumber(request.cmd_sn),
             stat_sn=stat_sn,
             chap_user=self._chap_user,
         )
+
+    def _connection_parameters(self) -> ConnectionParameters:
+        """What was negotiated, but that the target may want to send less than the initiator takes."""
+        negotiated = self.negotiation.connection_parameters()
+        if self._target is None:
+            return negotiated
+        most = min(negotiated.max_xmit_data_segment_length, self._target.max_xmit_data_segment_length)
+        return dataclasses.replace(negotiated, max_xmit_data_segment_length=most)
 
 
 def _input_of(pdu: Pdu) -> LoginInput:

@@ -56,6 +56,10 @@ class TargetView:
     alias: str = ""
     authentication: Authentication = field(default_factory=Authentication)
     offers: Offers = field(default_factory=Offers)
+    max_xmit_data_segment_length: int = 0xFF_FFFF
+    """Bytes: nothing longer is sent, even if the initiator takes it. Not said on the wire."""
+    command_window: int | None = None
+    """Commands that a new session may send at once; None leaves it to the login's owner."""
     node: object = None
     """The policy's own object behind this view: login only hands it on."""
 

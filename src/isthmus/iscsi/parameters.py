@@ -8,6 +8,7 @@ __all__ = [
     "DEFAULT_MAX_RECV_DATA_SEGMENT_LENGTH",
     "NONE",
     "ConnectionParameters",
+    "Keepalive",
     "Offers",
     "SessionParameters",
 ]
@@ -79,3 +80,13 @@ class ConnectionParameters:
     """Bytes of data segment that this side takes: what it declared."""
     max_xmit_data_segment_length: int = DEFAULT_MAX_RECV_DATA_SEGMENT_LENGTH
     """Bytes of data segment that this side may send: the peer's MaxRecvDataSegmentLength."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keepalive:
+    """How silence on a connection is dealt with, in seconds; nothing of it is negotiated."""
+
+    ping_after: float = 15.0
+    """Of silence, after which a NOP-In asks (LIO: 15)."""
+    lost_after: float = 45.0
+    """Of silence, after which the connection counts as lost (LIO: 30 s after the ping)."""

@@ -1,6 +1,7 @@
 """One run of the server: open the storage, listen, serve, and stop in order."""
 
 import asyncio
+import secrets
 import signal
 import socket
 import sys
@@ -17,6 +18,7 @@ from isthmus.engine.reference import ReferenceEngine
 from isthmus.iscsi.login_policy import Authentication, LoginCompleted
 from isthmus.iscsi.parameters import Offers
 from isthmus.iscsi.text import TextExchange
+from isthmus.scsi.copy.manager import CopyServices
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.nexus import LunMapping
@@ -71,6 +73,7 @@ def make_units(options: ServeOptions, backstores: Sequence[Backstore]) -> list[L
             removable=options.removable,
             identity=UnitIdentity.derived(f"{machine_identity()} {options.target_name} {backstore.identity}"),
             state=store,
+            third_party_copy=CopyServices(randomness=secrets.token_bytes, clock=time.monotonic),
             clock=_clock,
             accept_lost_reservations=options.replace_lost_reservations,
         )
@@ -148,14 +151,13 @@ class Server:
     def _listener(
         self, sock: socket.socket, engine: ReferenceEngine, directory: Directory, limiter: LoginLimiter
     ) -> Listener:
-        policy = PortalPolicy(directory, engine, _TAG)
-
         async def log_in(accepted: socket.socket, peer: str) -> None:
             local_address = accepted.getsockname()[0]
 
             def text(login: LoginCompleted) -> TextExchange:
                 return text_exchange(directory, login, local_address)
 
+            policy = PortalPolicy(directory, engine, lambda node: node.portal_groups.get(_TAG))
             await LoginPhase(accepted, peer, policy, engine, text).run()
 
         return Listener(sock, limiter, log_in)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -17,13 +17,19 @@ from isthmus.iscsi.parameters import DEFAULT_MAX_RECV_DATA_SEGMENT_LENGTH
 from isthmus.iscsi.session import DEFAULT_WINDOW_DEPTH
 from isthmus.iscsi.text import TextExchange
 
-__all__ = ["LOGIN_TIMEOUT", "LoginPhase"]
+__all__ = ["LoginPhase", "TimedPolicy"]
 
-LOGIN_TIMEOUT: Final = 15.0
-"""Seconds from the accept to full feature phase (LIO: 15)."""
 _RECEIVE_LENGTH: Final = 16384
 
 _log = structlog.get_logger()
+
+
+class TimedPolicy(LoginPolicy, Protocol):
+    """A policy that also says how long a login may take."""
+
+    @property
+    def login_timeout(self) -> float:
+        """Seconds from the accept to full feature phase; it may become another once the target is known."""
 
 
 class LoginPhase:
@@ -33,13 +39,14 @@ class LoginPhase:
         self,
         sock: socket.socket,
         peer: str,
-        policy: LoginPolicy,
+        policy: TimedPolicy,
         engine: Engine,
         text: Callable[[LoginCompleted], TextExchange],
     ) -> None:
         """`text` makes the text exchange of full feature phase, once it is known whose it is."""
         self._socket = sock
         self._peer = peer
+        self._policy = policy
         self._engine = engine
         self._text = text
         self._login = Login(policy, random=os.urandom, command_window=DEFAULT_WINDOW_DEPTH)
@@ -49,10 +56,10 @@ class LoginPhase:
         """Log in and hand over, or close; never raises but for cancellation, which closes."""
         handed_over = False
         try:
-            async with asyncio.timeout(LOGIN_TIMEOUT):
-                handed_over = await self._run()
+            async with asyncio.timeout(self._policy.login_timeout) as limit:
+                handed_over = await self._run(limit)
         except TimeoutError:
-            _log.warning("login timed out", peer=self._peer, seconds=LOGIN_TIMEOUT)
+            _log.warning("login timed out", peer=self._peer, seconds=self._policy.login_timeout)
         except ConnectionViolation as error:
             _log.warning("login failed", peer=self._peer, reason=str(error))
         except OSError as error:
@@ -61,11 +68,14 @@ class LoginPhase:
             if not handed_over:
                 self._socket.close()
 
-    async def _run(self) -> bool:
+    async def _run(self, limit: asyncio.Timeout) -> bool:
         loop = asyncio.get_running_loop()
+        began = loop.time()
         while data := await loop.sock_recv(self._socket, _RECEIVE_LENGTH):
             self._reader.feed(data)
             to_send = self._take_pdus()
+            if not limit.expired():
+                limit.reschedule(began + self._policy.login_timeout)
             outcome = self._login.outcome
             if isinstance(outcome, LoginCompleted):
                 self._hand_over(outcome, to_send)

@@ -1,4 +1,7 @@
-"""Who may log in through one portal group, and what their session is made of: `iscsi.login` asks, this answers."""
+"""Who may log in through one portal, and what their session is made of: `iscsi.login` asks, this answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from isthmus.engine.interface import Engine, NormalSession
 from isthmus.iscsi.errors import LoginRefused
@@ -15,6 +18,8 @@ from isthmus.iscsi.parameters import Offers
 from isthmus.iscsi.session import Session
 from isthmus.iscsi.session_state import SessionInput, SessionState
 from isthmus.names import Cid, IscsiName, Isid, Tsih
+from isthmus.target.access import DEFAULT_LOGIN_TIMEOUT, InitiatorAccess
+from isthmus.target.portal_group import PortalGroup
 from isthmus.target.session_registry import TsihAllocator
 from isthmus.target.target_node import TargetNode
 
@@ -36,27 +41,47 @@ class Directory:
         self.targets[target.name] = target
 
 
-class PortalPolicy:
-    """The `LoginPolicy` of the connections that come in on a portal of one tag."""
+Reach = Callable[[TargetNode], PortalGroup | None]
+"""Which portal group of a target a portal belongs to; None: the target is not reached there."""
 
-    def __init__(self, directory: Directory, engine: Engine, target_portal_group_tag: int) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a login wants to: what stands behind a `TargetView`."""
+
+    node: TargetNode
+    group: PortalGroup
+    access: InitiatorAccess
+
+
+class PortalPolicy:
+    """The `LoginPolicy` of connections that come in on one portal. Which group that stands for, each target says."""
+
+    def __init__(self, directory: Directory, engine: Engine, reach: Reach) -> None:
         """Sessions are opened in `engine`."""
         self._directory = directory
         self._engine = engine
-        self._tag = target_portal_group_tag
+        self._reach = reach
+        self.login_timeout = DEFAULT_LOGIN_TIMEOUT
+        """Seconds that the login in progress may take from its accept: of the target that it asked for, if it has."""
 
     def target(self, initiator_name: IscsiName, target_name: IscsiName) -> TargetView:
         """See `LoginPolicy.target`."""
         node = self._directory.targets.get(target_name)
-        if node is None or self._tag not in node.portal_groups:
+        group = None if node is None else self._reach(node)
+        if node is None or group is None:
             raise LoginRefused(LoginStatus.NOT_FOUND, f"there is no target {target_name} at this portal")
+        access = node.access(initiator_name, group)
+        self.login_timeout = access.login_timeout
         return TargetView(
             name=node.name,
-            target_portal_group_tag=self._tag,
-            alias=node.alias,
-            authentication=node.authentication,
-            offers=node.offers,
-            node=node,
+            target_portal_group_tag=group.target_portal_group_tag,
+            alias=access.alias or node.alias,
+            authentication=access.authentication,
+            offers=access.offers,
+            max_xmit_data_segment_length=access.max_xmit_data_segment_length,
+            command_window=access.command_window,
+            node=_Place(node, group, access),
         )
 
     def discovery(self, initiator_name: IscsiName) -> DiscoveryView:
@@ -68,29 +93,20 @@ class PortalPolicy:
         self, tsih: Tsih, isid: Isid, initiator_name: IscsiName, target: TargetView, cid: Cid
     ) -> ExistingSession:
         """See `LoginPolicy.joining`."""
-        session = self._session_to_join(_node(target), tsih, isid, initiator_name, cid)
+        session = _session_to_join(_place(target), tsih, isid, initiator_name, cid)
         window = session.window
         return ExistingSession(
             parameters=session.parameters, exp_cmd_sn=window.exp_cmd_sn, max_cmd_sn=window.max_cmd_sn
         )
 
-    def _session_to_join(self, node: TargetNode, tsih: int, isid: int, initiator_name: IscsiName, cid: int) -> Session:
-        session = node.sessions.by_tsih(tsih)
-        if session is None or node.sessions.by_identifier(initiator_name, isid, self._tag) is not session:
-            raise LoginRefused(LoginStatus.SESSION_DOES_NOT_EXIST, f"no session of this initiator has TSIH {tsih}")
-        others = len(session.connections.keys() - {cid})
-        if others >= session.parameters.max_connections:
-            raise LoginRefused(LoginStatus.TOO_MANY_CONNECTIONS, f"the session has {others} connections already")
-        return session
-
     def admit(self, login: LoginCompleted) -> Admission:
         """See `LoginPolicy.admit`."""
         if login.target is None:
             return self._admit_discovery(login)
-        node = _node(login.target)
+        place = self._still_open(login)
         if login.leading:
-            return self._admit_leading(login, node)
-        session = self._session_to_join(node, login.tsih, login.isid, login.initiator_name, login.cid)
+            return self._admit_leading(login, place)
+        session = _session_to_join(place, login.tsih, login.isid, login.initiator_name, login.cid)
         if login.chap_user != session.chap_user:
             raise LoginRefused(LoginStatus.CANNOT_INCLUDE_IN_SESSION, "the session is another user's")
         if login.cid in session.connections:
@@ -99,8 +115,20 @@ class PortalPolicy:
             session.advance(SessionInput.CONTINUATION)
         return Admission(tsih=login.tsih, session=session)
 
-    def _admit_leading(self, login: LoginCompleted, node: TargetNode) -> Admission:
-        existing = node.sessions.by_identifier(login.initiator_name, login.isid, self._tag)
+    def _still_open(self, login: LoginCompleted) -> _Place:
+        """Where the login goes, as it stands now: the rules may have changed since it began."""
+        assert login.target is not None
+        began = _place(login.target)
+        if self._directory.targets.get(began.node.name) is not began.node:
+            raise LoginRefused(LoginStatus.TARGET_REMOVED, "the target was removed during the login")
+        if began.group not in began.node.portal_groups.values():
+            raise LoginRefused(LoginStatus.TARGET_REMOVED, "the portal group was removed during the login")
+        return _Place(began.node, began.group, began.node.access(login.initiator_name, began.group))
+
+    def _admit_leading(self, login: LoginCompleted, place: _Place) -> Admission:
+        node, group, access = place.node, place.group, place.access
+        tag = group.target_portal_group_tag
+        existing = node.sessions.by_identifier(login.initiator_name, login.isid, tag)
         if existing is not None:
             if login.chap_user != existing.chap_user:
                 # An initiator name is no secret: without this, knowing it would be enough to end another's session.
@@ -108,15 +136,18 @@ class PortalPolicy:
                     LoginStatus.AUTHORIZATION_FAILURE, "another user has a session of this name and ISID"
                 )
             self._engine.end_session(existing, "reinstated")
-        group = node.portal_groups[self._tag]
+        nexus = node.nexus(login.initiator_name, login.isid, group, access.mappings)
         target = NormalSession(
             router=node.router,
-            nexus=node.nexus(login.initiator_name, login.isid, group),
+            nexus=nexus,
             on_cold_reset=lambda: self._cold_reset(node),
+            window_depth=access.command_window,
+            keepalive=access.keepalive,
         )
         tsih = self._allocate()
         session = self._engine.open_session(login, tsih, target, lambda ended: self._ended(ended, node))
-        node.sessions.add(session, self._tag)
+        node.sessions.add(session, tag)
+        node.nexuses[session] = nexus
         return Admission(tsih=tsih, session=session)
 
     def _admit_discovery(self, login: LoginCompleted) -> Admission:
@@ -132,6 +163,7 @@ class PortalPolicy:
 
     def _ended(self, session: Session, node: TargetNode) -> None:
         node.sessions.remove(session)
+        node.nexuses.pop(session, None)
         self._directory.tsihs.release(session.tsih)
 
     def _cold_reset(self, node: TargetNode) -> None:
@@ -139,7 +171,21 @@ class PortalPolicy:
             self._engine.end_session(session, "TARGET COLD RESET")
 
 
-def _node(target: TargetView) -> TargetNode:
-    node = target.node
-    assert isinstance(node, TargetNode)
-    return node
+def _place(target: TargetView) -> _Place:
+    place = target.node
+    assert isinstance(place, _Place)
+    return place
+
+
+def _session_to_join(place: _Place, tsih: int, isid: int, initiator_name: IscsiName, cid: int) -> Session:
+    sessions = place.node.sessions
+    session = sessions.by_tsih(tsih)
+    if (
+        session is None
+        or sessions.by_identifier(initiator_name, isid, place.group.target_portal_group_tag) is not session
+    ):
+        raise LoginRefused(LoginStatus.SESSION_DOES_NOT_EXIST, f"no session of this initiator has TSIH {tsih}")
+    others = len(session.connections.keys() - {cid})
+    if others >= session.parameters.max_connections:
+        raise LoginRefused(LoginStatus.TOO_MANY_CONNECTIONS, f"the session has {others} connections already")
+    return session

@@ -2,9 +2,11 @@
 
 from isthmus.iscsi.login_policy import Authentication
 from isthmus.iscsi.parameters import Offers
+from isthmus.iscsi.session import Session
 from isthmus.names import IscsiName
 from isthmus.scsi.nexus import LunMapping, Nexus
 from isthmus.scsi.task_router import TaskRouter
+from isthmus.target.access import InitiatorAccess
 from isthmus.target.portal_group import PortalGroup
 from isthmus.target.session_registry import SessionRegistry
 
@@ -32,16 +34,26 @@ class TargetNode:
         self.portal_groups: dict[int, PortalGroup] = {}
         """By target portal group tag."""
         self.mappings: dict[int, LunMapping] = {}
-        """By LUN: what every initiator sees."""
+        """By LUN: what every initiator sees, where a portal group has no rules of its own."""
         self.sessions = SessionRegistry()
+        self.nexuses: dict[Session, Nexus] = {}
+        """Of each session."""
 
-    def nexus(self, initiator_name: str, isid: int, group: PortalGroup) -> Nexus:
-        """The I_T nexus of a session of that initiator port through `group`."""
+    def access(self, initiator_name: IscsiName, group: PortalGroup) -> InitiatorAccess:
+        """What that initiator gets in `group`; raises `LoginRefused`."""
+        if group.access is not None:
+            return group.access.of(initiator_name)
+        return InitiatorAccess(authentication=self.authentication, offers=self.offers, mappings=dict(self.mappings))
+
+    def nexus(
+        self, initiator_name: str, isid: int, group: PortalGroup, mappings: dict[int, LunMapping] | None = None
+    ) -> Nexus:
+        """The I_T nexus of a session of that initiator port through `group`; without `mappings` it sees all there is."""
         return Nexus(
             initiator_name=initiator_name,
             isid=isid,
             target_name=self.name,
             target_portal_group_tag=group.target_portal_group_tag,
             relative_target_port_id=group.relative_target_port_id,
-            mappings=dict(self.mappings),
+            mappings=dict(self.mappings) if mappings is None else mappings,
         )
