@@ -213,7 +213,7 @@ class LogicalUnit:
         self.task_set.when_ended(victims, lambda: self.grants.when_idle(done, nexuses))
 
     def abort_tasks_for(self, task: Task, nexuses: Collection[Nexus]) -> None:
-        """Abort the tasks of `nexuses` but `task` itself, which is a PREEMPT AND ABORT (SPC-5 §5.14.11.2.6).
+        """Abort the tasks and copies of `nexuses` but `task` itself, a PREEMPT AND ABORT (SPC-5 §5.14.11.2.6).
 
         The response to `task`, whatever its handler returns, is held until none of them touches the medium any more.
         """
@@ -221,6 +221,16 @@ class LogicalUnit:
         self.abort_tasks(nexuses, by=task.nexus, done=lambda: self._aborts_over(task), spared=task)
         for nexus in nexuses:
             self.task_set.clear_aca(nexus)
+        self._abort_copies_for(task, nexuses)
+
+    def _abort_copies_for(self, task: Task, nexuses: Collection[Nexus]) -> None:
+        """Copies that go on behind an early status are aborted likewise."""
+        copies = frozenset() if self.copy_manager is None else self.copy_manager.operations.in_progress
+        for operation in copies:
+            if operation.nexus in nexuses:
+                operation.abort_requested = True
+                self._unfinished_aborts[task] += 1
+                operation.when_over(lambda: self._aborts_over(task))
 
     def clear_aca(self, nexus: Nexus, done: Callable[[], None]) -> None:
         """End the ACA condition of `nexus`, and its ACA task with it; `done` when that is over (SAM-5 §7.4)."""

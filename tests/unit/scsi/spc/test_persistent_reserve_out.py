@@ -1,5 +1,7 @@
 import pytest
 
+from isthmus.scsi.copy.copy_operations import CopyState
+from isthmus.scsi.copy.manager import CopyServices
 from isthmus.scsi.sense import FieldPointer, Sense
 from isthmus.scsi.spc.persistent_reservations import ReservationType
 from isthmus.scsi.spc.reservations import ReserveOutAction
@@ -7,7 +9,7 @@ from isthmus.scsi.status import Status
 from isthmus.scsi.task import GOOD
 from tests.support.primary import in_cdb, in_list, refusal, reserve_out, reserve_out_list
 from tests.support.reservations import KEY_A, KEY_B, KEY_C, SharedDisk
-from tests.support.scsi import HeldExecutor, write_10
+from tests.support.scsi import HeldExecutor, make_unit, write_10
 
 CONFLICT = Status.RESERVATION_CONFLICT
 LENGTH_ERROR = Sense.PARAMETER_LIST_LENGTH_ERROR
@@ -401,6 +403,22 @@ def test_preempt_and_abort() -> None:
     assert bystander not in ends
     executor.finish_all()
     assert disk.bench.owner.status(bystander) is Status.GOOD
+
+
+def test_preempt_and_abort_waits_for_copies() -> None:
+    """Copies that the preempted nexus has left running are aborted, and the status comes when they are over."""
+    services = CopyServices(randomness=bytes, clock=lambda: 0.0)
+    disk = SharedDisk(unit=make_unit(third_party_copy=services))
+    disk.register_all()
+    disk.reserve(disk.a, KEY_A, WE_RO)
+    assert disk.bench.unit.copy_manager is not None
+    begin = disk.bench.unit.copy_manager.operations.begin
+    victim, bystander = begin(disk.a, 1, 1, background=True), begin(disk.c, 1, 1, background=True)
+    preempt = disk.bench.start(reserve_out(PREEMPT_AND_ABORT, WE_RO), reserve_out_list(KEY_B, KEY_A), nexus=disk.b)
+    assert (victim.abort_requested, bystander.abort_requested) == (True, False)
+    assert preempt not in disk.bench.owner.ends
+    victim.end(CopyState.ABORTED)
+    assert disk.bench.owner.status(preempt) is Status.GOOD
 
 
 def test_preempt_and_abort_with_ones_own_key() -> None:
