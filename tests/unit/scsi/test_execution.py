@@ -11,7 +11,8 @@ from isthmus.scsi.block_executor import Done, ImmediateExecutor
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.opcodes import Handler, Steps
-from isthmus.scsi.task import GOOD, Response, Task, TaskState
+from isthmus.scsi.status import Status
+from isthmus.scsi.task import GOOD, Response, Task, TaskAttribute, TaskState
 from isthmus.scsi.task_manager import SamFunction
 from tests.support.scsi import (
     TEST_UNIT_READY,
@@ -291,3 +292,94 @@ def test_abort_of_a_task_whose_response_waits() -> None:
     assert len(probe.abort(task)) == 1
     executor.finish()
     assert probe.bench.owner.ends[task] is None
+
+
+# ACA conditions.
+
+FAILS_NACA = bytes((0x12, 0, 0x83, 0, 255, 0x04))
+"""INQUIRY with a page code and without EVPD."""
+
+
+def fault(bench: Bench) -> None:
+    """A command of the nexus of the bench fails with NACA."""
+    assert bench.run(FAILS_NACA).status is Status.CHECK_CONDITION
+
+
+def clear(bench: Bench) -> None:
+    """CLEAR ACA."""
+    bench.router.manage(bench.nexus, SamFunction.CLEAR_ACA, 0, None, lambda _: None)
+
+
+def test_a_blocked_task_gives_up_its_turn_at_the_blocks() -> None:
+    """An exclusive operation that waits for others steps back, so that the ACA task gets at the blocks; later it asks anew."""
+    executor = HeldExecutor()
+    bench = Bench(executor=executor)
+    running = bench.start(write_10(0, 1), bytes(512))
+    waiting = bench.start(COMPARE_AND_WRITE, bytes(1024))
+    assert len(executor.operations) == 1
+    fault(bench)
+    executor.finish()
+    assert executor.operations == []
+    repair = bench.start(write_10(0, 1), b"x" * 512, attribute=TaskAttribute.ACA)
+    executor.finish()
+    assert bench.owner.status(repair) is Status.GOOD
+    clear(bench)
+    assert bench.owner.status(running) is Status.GOOD
+    executor.finish()
+    # It compares with what the repair has written.
+    assert sense_of(bench.owner.ends[waiting]) == (0x0E, 0x1D, 0x00)
+
+
+def test_abort_of_a_blocked_task_that_has_stepped_back() -> None:
+    """There is nothing to wait for, and nothing goes on later."""
+    executor = HeldExecutor()
+    bench = Bench(executor=executor)
+    bench.start(write_10(0, 1), bytes(512))
+    waiting = bench.start(COMPARE_AND_WRITE, bytes(1024))
+    fault(bench)
+    bench.unit.task_set.abort((waiting,), lambda _: None)
+    assert bench.owner.ends[waiting] is None
+    executor.finish()
+    clear(bench)
+    assert executor.operations == []
+    assert len(bench.unit.task_set) == 0
+
+
+def test_a_handler_does_not_go_on_while_blocked() -> None:
+    """What it waits for ends, but it does nothing with that before the condition is cleared."""
+    done: list[str] = []
+
+    def handler(unit: LogicalUnit, task: Task) -> Steps:
+        done.append("begin")
+        yield Read(0, 512)
+        done.append("end")
+        return GOOD
+
+    executor = HeldExecutor()
+    probe = Probe(handler, executor)
+    task = probe.start()
+    fault(probe.bench)
+    executor.finish()
+    assert done == ["begin"]
+    clear(probe.bench)
+    assert done == ["begin", "end"]
+    assert probe.bench.owner.ends[task] == GOOD
+
+
+def test_a_response_that_waits_is_blocked_as_well() -> None:
+    """A task that waits for what it has aborted does not complete while the condition is in effect."""
+    executor = HeldExecutor()
+
+    def handler(unit: LogicalUnit, task: Task) -> Response:
+        unit.abort_tasks_for(task, {other})
+        return GOOD
+
+    probe = Probe(handler, executor)
+    other = probe.bench.connect(isid=2)
+    probe.bench.start(read_10(0, 1), nexus=other)
+    task = probe.start()
+    fault(probe.bench)
+    executor.finish()
+    assert task.state is TaskState.BLOCKED
+    clear(probe.bench)
+    assert probe.bench.owner.ends[task] == GOOD

@@ -1,12 +1,15 @@
+import errno
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.backstores.ramdisk import RamdiskBackstore
-from isthmus.errors import ConfigurationError
+from isthmus.errors import BackstoreError, ConfigurationError
 from isthmus.scsi.command_table import DISK_COMMANDS
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.sense import Sense
+from isthmus.scsi.spc.mode_pages import PageControl
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Task, TaskAttribute
 from isthmus.scsi.task_manager import SamFunction
@@ -81,6 +84,31 @@ def test_preempt_and_abort() -> None:
     assert bench.unit.unit_attentions.pending(victim) is Sense.REGISTRATIONS_PREEMPTED
 
 
+def test_changed_luns_are_told_once() -> None:
+    """REPORTED LUNS DATA HAS CHANGED is pending for every unit of a nexus, and told by one of them (LUICLR)."""
+    units = [make_unit(), make_unit()]
+    nexus = make_nexus(*units)
+    for unit in units:
+        unit.attach(nexus)
+        unit.unit_attentions.clear(nexus)
+        unit.unit_attentions.establish(nexus, Sense.REPORTED_LUNS_DATA_HAS_CHANGED)
+        unit.unit_attentions.establish(nexus, Sense.CAPACITY_DATA_HAS_CHANGED)
+    assert units[0].tell_attention(nexus, keep=True) is Sense.REPORTED_LUNS_DATA_HAS_CHANGED
+    assert units[1].tell_attention(nexus) is Sense.REPORTED_LUNS_DATA_HAS_CHANGED
+    assert [unit.tell_attention(nexus) for unit in units] == [Sense.CAPACITY_DATA_HAS_CHANGED] * 2
+
+
+def test_a_change_of_access_is_told() -> None:
+    """A unit attention reaches every nexus but the one that asked for the change; a mere beginning reaches nobody."""
+    bench = Bench()
+    other = bench.connect(isid=2)
+    bench.unit._access_changed(None, None)
+    assert bench.unit.unit_attentions.pending(other) is None
+    bench.unit._access_changed(Sense.ASYMMETRIC_ACCESS_STATE_CHANGED, bench.nexus)
+    assert bench.unit.unit_attentions.pending(bench.nexus) is None
+    assert bench.unit.unit_attentions.pending(other) is Sense.ASYMMETRIC_ACCESS_STATE_CHANGED
+
+
 def prout(action: int, reservation_type: int = 0) -> bytes:
     """A PERSISTENT RESERVE OUT CDB."""
     return bytes([0x5F, action, reservation_type, 0, 0, 0, 0, 0, 24, 0])
@@ -94,17 +122,25 @@ class History:
         self.executor = HeldExecutor()
         self.bench = Bench(executor=self.executor)
         self.nexuses = [self.bench.nexus, self.bench.connect(isid=2)]
+        self.set_rules()
         self.tasks: list[Task] = []
         self.results: list[object] = []
         self.functions = 0
+
+    def set_rules(self) -> None:
+        """Any Control page."""
+        tst, modifier = self.data.draw(st.tuples(st.sampled_from([0x02, 0x22]), st.sampled_from([0x00, 0x10])))
+        queue_error_management = self.data.draw(st.sampled_from([0, 2, 6]))
+        page = bytearray(self.bench.unit.mode.page((0x0A, 0), PageControl.CURRENT))
+        page[2:4] = tst, modifier | queue_error_management
+        self.bench.unit.mode.change((0x0A, 0), bytes(page))
 
     def submit(self) -> None:
         lba, count = self.data.draw(st.tuples(st.integers(0, 6), st.integers(1, 3)))
         compare_and_write = bytes([0x89, 0]) + lba.to_bytes(8) + bytes(3) + bytes([count, 0, 0])
         cdb = self.data.draw(st.sampled_from([write_10(lba, count), compare_and_write]))
-        attribute = self.data.draw(
-            st.sampled_from([TaskAttribute.SIMPLE, TaskAttribute.ORDERED, TaskAttribute.HEAD_OF_QUEUE])
-        )
+        cdb = cdb[:-1] + bytes((self.data.draw(st.sampled_from([0, NACA])),))
+        attribute = self.data.draw(st.sampled_from(TaskAttribute))
         nexus = self.data.draw(st.sampled_from(self.nexuses))
         self.tasks.append(self.bench.task(cdb, nexus=nexus, attribute=attribute))
 
@@ -117,10 +153,13 @@ class History:
 
     def finish(self) -> None:
         if self.executor.under_way:
-            self.executor.finish(self.data.draw(st.integers(0, len(self.executor.under_way) - 1)))
+            error = self.data.draw(st.sampled_from([None, None, BackstoreError(errno.EIO, "the disk is broken")]))
+            self.executor.finish(self.data.draw(st.integers(0, len(self.executor.under_way) - 1)), error)
 
     def manage(self) -> None:
-        function = self.data.draw(st.sampled_from([SamFunction.ABORT_TASK_SET, SamFunction.CLEAR_TASK_SET]))
+        function = self.data.draw(
+            st.sampled_from([SamFunction.ABORT_TASK_SET, SamFunction.CLEAR_TASK_SET, SamFunction.CLEAR_ACA])
+        )
         nexus = self.data.draw(st.sampled_from(self.nexuses))
         self.functions += 1
         self.bench.router.manage(nexus, function, 0, None, self.results.append)
@@ -135,10 +174,15 @@ class History:
                     assert start + length <= other_start or other_start + other_length <= start
 
     def wind_up(self) -> None:
-        """With all data here and all operations over, nothing hangs."""
+        """With all data here, all operations over and all ACA conditions cleared, nothing hangs."""
         while any(not task.ready and task not in self.bench.owner.ends for task in self.tasks):
             self.give_data()
         self.executor.finish_all()
+        while faulted := self.bench.unit.task_set.faulted:
+            self.bench.unit.clear_aca(faulted[0], lambda: None)
+            self.executor.finish_all()
+        self.bench.unit.mode.reset()
+        self.bench.unit.refresh_grants()
         assert set(self.bench.owner.ends) == set(self.tasks)
         assert len(self.results) == self.functions
         assert len(self.bench.unit.task_set) == 0
@@ -148,10 +192,10 @@ class History:
             assert nexus.grants[0].writes
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(st.data())
 def test_every_task_and_function_ends(data: st.DataObject) -> None:
-    """Whatever comes in whatever order: exclusive operations are alone, each task ends once, each function is over."""
+    """Whatever comes under whatever rules: exclusive operations are alone, each task ends once, each function is over."""
     history = History(data)
     steps = [history.submit, history.give_data, history.give_data, history.finish, history.manage]
     for _ in range(data.draw(st.integers(1, 25))):

@@ -26,6 +26,7 @@ _WABEREQ_READS_END_WELL: Final = 0x40
 _VBULS: Final = 0x01
 _NOMINAL_ROTATION_RATE: Final = 7200
 """What storage that turns is said to turn at: initiators look only at whether it does."""
+_LUICLR: Final = 0x01
 _WSNZ: Final = 0x01
 _UGAVALID: Final = 0x8000_0000
 _LBPU_LBPWS_LBPWS10: Final = 0xE0
@@ -104,10 +105,11 @@ def _name_string(name: str) -> bytes:
 
 
 def _extended_inquiry(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
-    """SPC-5 §7.7.7: HEADSUP, ORDSUP, SIMPSUP; and V_SUP for a volatile cache. Nothing else is supported."""
+    """SPC-5 §7.7.7: HEADSUP, ORDSUP, SIMPSUP; V_SUP for a volatile cache; and LUICLR. Nothing else is supported."""
     payload = bytearray(_BLOCK_PAGE_LENGTH)
     payload[1] = 0x07
     payload[2] = 0x01 if unit.backstore.write_back else 0
+    payload[3] = _LUICLR
     return bytes(payload)
 
 

@@ -92,11 +92,11 @@ def test_eui_64() -> None:
 
 @pytest.mark.parametrize("write_back", [False, True])
 def test_extended_inquiry(write_back: bool) -> None:
-    """Page 86h: all task attributes but ACA; V_SUP only if the storage has a volatile cache."""
+    """Page 86h: SIMPLE, ORDERED and HEAD OF QUEUE (NormACA tells of ACA); V_SUP for a volatile cache; and LUICLR."""
     data = page(unit_over(write_back=write_back), 0x86)
     assert len(data) == 60
-    assert data[:3] == bytes((0, 0x07, write_back))
-    assert not any(data[3:])
+    assert data[:4] == bytes((0, 0x07, write_back, 0x01))
+    assert not any(data[4:])
 
 
 def test_block_limits() -> None:
