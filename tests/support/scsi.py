@@ -1,6 +1,7 @@
 """A logical unit on memory, nexuses that reach it, and executors and owners that note what happens."""
 
 import inspect
+import random
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from isthmus.backstores.ramdisk import RamdiskBackstore
 from isthmus.errors import BackstoreError
 from isthmus.scsi.block_executor import BlockExecutor, Done, ImmediateExecutor
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
+from isthmus.scsi.copy.manager import CopyServices
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.nexus import LunMapping, Nexus
@@ -22,6 +24,7 @@ from isthmus.scsi.task import Response, Task, TaskAttribute
 from isthmus.scsi.task_router import TaskRouter
 
 __all__ = [
+    "COPY_SERVICES",
     "Bench",
     "HeldExecutor",
     "Owner",
@@ -34,6 +37,8 @@ __all__ = [
 ]
 
 TEST_UNIT_READY = bytes(6)
+COPY_SERVICES = CopyServices(randomness=random.Random(1).randbytes, clock=lambda: 0.0)
+"""A copy manager whose tokens are the same in each run, and never expire."""
 
 
 class Owner:
@@ -85,6 +90,7 @@ def make_unit(
     size: int = 1 << 20, *, table: CommandTable = DISK_COMMANDS, block_length: int = 512, **options: Any
 ) -> LogicalUnit:
     """A disk of `size` bytes of memory."""
+    options = {"third_party_copy": COPY_SERVICES, **options}
     return LogicalUnit(RamdiskBackstore("disk", size), table=table, block_length=block_length, **options)
 
 

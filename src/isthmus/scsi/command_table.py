@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from isthmus.scsi.copy.commands import ROWS as COPY_ROWS
 from isthmus.scsi.opcodes import CommandDescriptor
 from isthmus.scsi.sbc.commands import ROWS as SBC_ROWS
 from isthmus.scsi.sbc.medium_commands import ROWS as MEDIUM_ROWS
@@ -54,6 +55,10 @@ class CommandTable:
         """The table of a unit that cannot promise that a write is whole after a crash."""
         return CommandTable(row for row in self._rows if not row.needs_atomic_writes)
 
+    def without_copies(self) -> "CommandTable":
+        """The table of a unit that takes no part in third-party copies."""
+        return CommandTable(row for row in self._rows if not row.needs_copy_manager)
+
     def find(self, cdb: bytes) -> CommandDescriptor:
         """The row for `cdb`; raises `CheckCondition` for an opcode or a service action that is not in the table."""
         row = self._plain.get(cdb[0])
@@ -84,5 +89,5 @@ class CommandTable:
         return opcode in self._actions
 
 
-DISK_COMMANDS: Final = CommandTable((*SPC_ROWS, *SBC_ROWS, *MEDIUM_ROWS, *SERVICE_ROWS))
+DISK_COMMANDS: Final = CommandTable((*SPC_ROWS, *SBC_ROWS, *COPY_ROWS, *MEDIUM_ROWS, *SERVICE_ROWS))
 """What a disk can do (SBC-4 table 31)."""

@@ -116,6 +116,8 @@ class LogicalUnit:
         self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle, lambda: self.mode.task_set_rules)
         self.range_lock = RangeLock(self.refresh_grants, self.grants.when_idle)
         self.copy_manager = None if third_party_copy is None else CopyManager(third_party_copy, self.refresh_grants)
+        if self.copy_manager is None:
+            self.table = self.table.without_copies()
         self.statistics = UnitStatistics(self.grants)
         self.application_client = ApplicationClientLog()
         self.buffers = Buffers()

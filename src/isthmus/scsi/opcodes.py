@@ -78,6 +78,8 @@ class CommandDescriptor:
     """Only a unit whose backstore can give room back has this command."""
     needs_atomic_writes: bool = False
     """Only a unit that can keep the promise of an atomic write has this command."""
+    needs_copy_manager: bool = False
+    """Only a unit that takes part in third-party copies has this command."""
     writes_medium: bool = False
     """Answers DATA PROTECT, WRITE PROTECTED while the unit, the mapping or SWP forbids writing (SBC-4 §4.13)."""
     access: AccessClass = AccessClass.ACTIVE

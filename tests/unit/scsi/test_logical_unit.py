@@ -13,7 +13,7 @@ from isthmus.scsi.spc.mode_pages import PageControl
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Task, TaskAttribute
 from isthmus.scsi.task_manager import SamFunction
-from tests.support.scsi import Bench, HeldExecutor, make_unit, write_10
+from tests.support.scsi import COPY_SERVICES, Bench, HeldExecutor, make_unit, write_10
 
 
 @pytest.mark.parametrize(("block_length", "num_blocks"), [(512, 2049), (4096, 256)])
@@ -31,7 +31,7 @@ def test_block_lengths_that_nobody_can_use(block_length: int) -> None:
 
 def test_defaults_follow_the_backstore() -> None:
     """A unit over a backstore is a disk, with an identity of its own and the protection of its storage."""
-    unit = LogicalUnit(RamdiskBackstore("one", 1 << 20))
+    unit = LogicalUnit(RamdiskBackstore("one", 1 << 20), third_party_copy=COPY_SERVICES)
     other = LogicalUnit(RamdiskBackstore("two", 1 << 20, read_only=True))
     assert unit.table is DISK_COMMANDS
     assert unit.identity.serial != other.identity.serial

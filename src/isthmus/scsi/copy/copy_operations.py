@@ -37,6 +37,7 @@ class CopyOperation:
         "_when_over",
         "abort_requested",
         "background",
+        "begun",
         "bytes_transferred",
         "list_identifier",
         "nexus",
@@ -55,6 +56,8 @@ class CopyOperation:
         self.service_action = service_action
         self.background = background
         """Whether its command has had its status before it was over (IMMED)."""
+        self.begun = False
+        """Whether anything of it has been done."""
         self.state = CopyState.IN_PROGRESS
         self.abort_requested = False
         self.segments_processed = 0
@@ -66,6 +69,11 @@ class CopyOperation:
         self.token: bytes | None = None
         """The ROD token that it has made."""
         self._when_over: list[Callable[[], None]] = []
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether it is not over."""
+        return self.state is CopyState.IN_PROGRESS
 
     def transferred(self, length: int) -> None:
         """`length` bytes more are copied."""
@@ -81,7 +89,7 @@ class CopyOperation:
 
     def when_over(self, tell: Callable[[], None]) -> None:
         """Call `tell` when it is over: at once if it is."""
-        if self.state is CopyState.IN_PROGRESS:
+        if self.in_progress:
             self._when_over.append(tell)
         else:
             tell()
@@ -105,7 +113,7 @@ class CopyOperations:
         """A new copy; raises `CheckCondition` if its identifier is in use, or too many copies are in progress."""
         if list_identifier is not None:
             earlier = self._identified.get((nexus, list_identifier))
-            if earlier is not None and earlier.state is CopyState.IN_PROGRESS:
+            if earlier is not None and earlier.in_progress:
                 raise CheckCondition(Sense.OPERATION_IN_PROGRESS)
         if len(self._in_progress) >= MAX_CONCURRENT_COPIES:
             raise CheckCondition(Sense.INSUFFICIENT_RESOURCES)
@@ -120,7 +128,7 @@ class CopyOperations:
         self._identified.pop((nexus, list_identifier), None)
         self._identified[nexus, list_identifier] = operation
         if len(self._identified) > MAX_KEPT_OPERATIONS:
-            over = (key for key, kept in self._identified.items() if kept.state is not CopyState.IN_PROGRESS)
+            over = (key for key, kept in self._identified.items() if not kept.in_progress)
             del self._identified[next(over)]
 
     def find(self, nexus: "Nexus", list_identifier: int) -> CopyOperation | None:

@@ -19,6 +19,7 @@ _STANDARD_LENGTH: Final = 96
 _VERSION_SPC_4: Final = 0x06
 """The VERSION that is claimed; every initiator in use knows it, and RESERVE and RELEASE (CRH) went with SPC-5."""
 _RMB: Final = 0x80
+_3PC: Final = 0x08
 _NORM_ACA: Final = 0x20
 _HISUP: Final = 0x10
 _RESPONSE_DATA_FORMAT: Final = 0x02
@@ -43,10 +44,10 @@ class Inquiry(Command):
     allocation_length: int
 
 
-def parse_inquiry(cdb: bytes, _unit: "LogicalUnit") -> Inquiry:
+def parse_inquiry(cdb: bytes, unit: "LogicalUnit") -> Inquiry:
     """Take an INQUIRY CDB apart."""
     vital_product_data = bool(cdb[1] & 0x01)
-    if vital_product_data and cdb[2] not in vpd.PAGES:
+    if vital_product_data and not vpd.has_page(unit, cdb[2]):
         raise invalid_in_cdb(2)
     if not vital_product_data and cdb[2]:
         raise invalid_in_cdb(2)
@@ -78,8 +79,9 @@ def inquiry_without_unit(cdb: bytes) -> Response:
 
 
 def _standard_data(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
-    """Direct access block device, no third-party copy, no protection; TPGS as the group of the target port has it."""
+    """Direct access block device, no protection; TPGS as the group of the target port has it; 3PC if it copies."""
     target_port_group_support = unit.alua.group_of(nexus.relative_target_port_id).access_type << 4
+    third_party_copy = 0 if unit.copy_manager is None else _3PC
     rmb = _RMB if unit.removable else 0
     data_format = _NORM_ACA | _HISUP | _RESPONSE_DATA_FORMAT
     flags = bytes(
@@ -89,7 +91,7 @@ def _standard_data(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
             _VERSION_SPC_4,
             data_format,
             _STANDARD_LENGTH - 5,
-            target_port_group_support,
+            target_port_group_support | third_party_copy,
             0,
             _CMDQUE,
         )

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from isthmus.scsi.accessibility import is_connected
+from isthmus.scsi.copy.vpd_page import third_party_copy_page
 from isthmus.scsi.thresholds import threshold_exponent
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
     from isthmus.scsi.nexus import Nexus
 
-__all__ = ["PAGES", "build_page", "peripheral_device_type"]
+__all__ = ["PAGES", "THIRD_PARTY_COPY", "build_page", "has_page", "peripheral_device_type"]
 
 _DIRECT_ACCESS: Final = 0x00
 """Peripheral qualifier 000b, device type 00h: a disk."""
@@ -51,6 +52,8 @@ _TARGET_DEVICE: Final = 2
 _PROTOCOL_ISCSI: Final = 5
 _PIV: Final = 0x80
 
+THIRD_PARTY_COPY: Final = 0x8F
+
 _PageBuilder = Callable[["LogicalUnit", "Nexus"], bytes]
 
 
@@ -65,8 +68,13 @@ def peripheral_device_type(unit: "LogicalUnit", nexus: "Nexus") -> int:
     return _DIRECT_ACCESS if is_connected(unit, nexus) else _NOT_CONNECTED | _DIRECT_ACCESS
 
 
-def _supported_pages(_unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
-    return bytes(sorted(PAGES))
+def has_page(unit: "LogicalUnit", code: int) -> bool:
+    """Whether `unit` has the page `code`."""
+    return code in PAGES and (code != THIRD_PARTY_COPY or unit.copy_manager is not None)
+
+
+def _supported_pages(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
+    return bytes(code for code in sorted(PAGES) if has_page(unit, code))
 
 
 def _unit_serial_number(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
@@ -163,8 +171,9 @@ PAGES: Final[Mapping[int, _PageBuilder]] = {
     0x80: _unit_serial_number,
     0x83: _device_identification,
     0x86: _extended_inquiry,
+    THIRD_PARTY_COPY: third_party_copy_page,
     0xB0: _block_limits,
     0xB1: _block_device_characteristics,
     0xB2: _logical_block_provisioning,
 }
-"""What each page holds behind its header of four bytes."""
+"""What each page holds behind its header of four bytes; that of third-party copy is there where copies are."""

@@ -11,7 +11,7 @@ def test_standard_data() -> None:
     unit = make_unit(identity=UnitIdentity(serial="1", naa=1, vendor="ACME", product="SHELF", revision="2.1"))
     data = data_of(Bench(unit=unit).run(inquiry()))
     assert len(data) == 96
-    assert data[:8] == bytes((0x00, 0x00, 0x06, 0x32, 91, 0x30, 0x00, 0x02))
+    assert data[:8] == bytes((0x00, 0x00, 0x06, 0x32, 91, 0x38, 0x00, 0x02))
     assert data[8:36] == b"ACME    SHELF           2.1 "
     assert data[36:58] == bytes(22)
     assert data[58:66] == bytes.fromhex("00a0 0960 0460 04c0")

@@ -11,7 +11,7 @@ from isthmus.scsi.limits import Limits
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.spc.vpd import PAGES
 from tests.support.disk import Memory
-from tests.support.primary import data_of, inquiry
+from tests.support.primary import data_of, in_cdb, inquiry, refusal
 from tests.support.scsi import Bench, make_unit
 
 LIMITS = Limits(
@@ -51,9 +51,16 @@ def designators(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 def test_supported_pages() -> None:
     """Page 00h lists every page in ascending order, and each can be read."""
     unit = make_unit()
-    assert page(unit, 0x00) == bytes((0x00, 0x80, 0x83, 0x86, 0xB0, 0xB1, 0xB2)) == bytes(sorted(PAGES))
+    assert page(unit, 0x00) == bytes((0x00, 0x80, 0x83, 0x86, 0x8F, 0xB0, 0xB1, 0xB2)) == bytes(sorted(PAGES))
     for code in PAGES:
         assert page(unit, code)
+
+
+def test_pages_without_copies() -> None:
+    """A unit that takes no part in third-party copies has no page about them."""
+    unit = make_unit(third_party_copy=None)
+    assert 0x8F not in page(unit, 0x00)
+    assert refusal(Bench(unit=unit).run(inquiry(0x8F))) == in_cdb(2)
 
 
 @pytest.mark.parametrize("code", list(PAGES))
