@@ -6,6 +6,7 @@ Exit status: 0 done; 1 it failed; 2 it was asked for something that cannot be, a
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Final, NoReturn
 
 import click
@@ -18,6 +19,8 @@ __all__ = ["isthmus_command", "main", "run"]
 
 EXIT_FAILED: Final = 1
 EXIT_REFUSED: Final = 2
+CALLED: Final[Mapping[str, Sequence[str]]] = {"targetcli": ("shell",)}
+"""What the program does under another name."""
 EXIT_INTERRUPTED: Final = 130
 """What a shell reports of a command that Ctrl-C ended."""
 
@@ -54,6 +57,7 @@ isthmus_command: Final = LazyGroup(
     help="Files, block devices and memory as iSCSI disks on the network.",
     subcommands={
         "serve": "isthmus.cli.serve:serve",
+        "shell": "isthmus.cli.shell_command:shell",
         "initiator": "isthmus.cli.initiator:initiator",
         "version": "isthmus.cli.main:version",
     },
@@ -102,5 +106,6 @@ def fail(message: str, status: int) -> int:
 
 
 def main() -> NoReturn:
-    """The entry point."""
-    sys.exit(run(sys.argv[1:]))
+    """The entry point. Called `targetcli` (by a link), the program is the shell, so that scripts go on as they are."""
+    called = Path(sys.argv[0]).name
+    sys.exit(run([*CALLED.get(called, ()), *sys.argv[1:]]))

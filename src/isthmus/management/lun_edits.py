@@ -114,7 +114,7 @@ def set_acl_attributes(
 
 
 def set_acl_chap(
-    configuration: Configuration, name: IscsiName, tag: int, initiator: IscsiName, **values: str
+    configuration: Configuration, name: IscsiName, tag: int, initiator: IscsiName, values: Mapping[str, str]
 ) -> Configuration:
     """With these CHAP names and secrets."""
     return _edit_acl(

@@ -165,8 +165,8 @@ def set_group_parameters(
     )
 
 
-def set_group_chap(configuration: Configuration, name: IscsiName, tag: int, **values: str) -> Configuration:
-    """With these CHAP names and secrets (`userid=`, `password=`, `mutual_userid=`, `mutual_password=`)."""
+def set_group_chap(configuration: Configuration, name: IscsiName, tag: int, values: Mapping[str, str]) -> Configuration:
+    """With these CHAP names and secrets (`userid`, `password`, `mutual_userid`, `mutual_password`)."""
     return edit_group(
         configuration,
         name,
@@ -176,9 +176,9 @@ def set_group_chap(configuration: Configuration, name: IscsiName, tag: int, **va
 
 
 def set_discovery_authentication(
-    configuration: Configuration, *, enable: bool | None = None, **values: str
+    configuration: Configuration, values: Mapping[str, str], *, enable: bool | None = None
 ) -> Configuration:
-    """With discovery authentication on or off, and these names and secrets."""
+    """With these names and secrets, and discovery authentication on or off if that is given."""
     present = configuration.discovery
     discovery = DiscoveryAuthentication(
         enable=present.enable if enable is None else enable, chap=with_credentials(present.chap, values)

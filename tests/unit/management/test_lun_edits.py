@@ -79,7 +79,7 @@ def test_acls_have_attributes_credentials_and_a_tag(configuration: Configuration
     """Each is set by itself; removing the ACL leaves nothing."""
     changed = edits.add_acl(configuration, NAME, 1, DB)
     changed = edits.set_acl_attributes(changed, NAME, 1, DB, {"nopin_timeout": "5"})
-    changed = edits.set_acl_chap(changed, NAME, 1, DB, userid="db", password="secretsecret")
+    changed = edits.set_acl_chap(changed, NAME, 1, DB, {"userid": "db", "password": "secretsecret"})
     changed = edits.set_acl_tag(changed, NAME, 1, DB, "databases")
     acl: NodeAcl = group_of(changed, NAME, 1).node_acls[0]
     assert (acl.attributes, acl.chap.userid, acl.tag) == ({"nopin_timeout": 5}, "db", "databases")

@@ -93,16 +93,16 @@ def test_attributes_and_parameters_are_kept_as_they_are_meant(configuration: Con
 
 def test_credentials_are_set_and_cleared(configuration: Configuration) -> None:
     """As with LIO, NULL clears a text and the others stay."""
-    changed = edits.set_group_chap(configuration, NAME, 1, userid="db", password="secretsecret")
-    changed = edits.set_group_chap(changed, NAME, 1, password="NULL")
+    changed = edits.set_group_chap(configuration, NAME, 1, {"userid": "db", "password": "secretsecret"})
+    changed = edits.set_group_chap(changed, NAME, 1, {"password": "NULL"})
     chap = edits.group_of(changed, NAME, 1).chap
     assert (chap.userid, chap.password) == ("db", "")
 
 
 def test_discovery_authentication(configuration: Configuration) -> None:
     """On or off, and its credentials, each by itself."""
-    changed = edits.set_discovery_authentication(configuration, userid="anyone", password="x")
-    changed = edits.set_discovery_authentication(changed, enable=True)
+    changed = edits.set_discovery_authentication(configuration, {"userid": "anyone", "password": "x"})
+    changed = edits.set_discovery_authentication(changed, {}, enable=True)
     assert (changed.discovery.enable, changed.discovery.chap.userid) == (True, "anyone")
 
 
@@ -121,7 +121,7 @@ WRONG: list[tuple[Callable[[Configuration], Configuration], str]] = [
     (lambda c: edits.remove_portal(c, NAME, 1, "192.0.2.9", 3260), "has no portal 192.0.2.9:3260"),
     (lambda c: edits.set_group_attributes(c, NAME, 1, {"login_timeout": 99}), "not from 5 to 30"),
     (lambda c: edits.set_group_parameters(c, NAME, 1, {"Colour": "red"}), "has no setting 'Colour'"),
-    (lambda c: edits.set_group_chap(c, NAME, 1, secret="x"), "has no secret"),
+    (lambda c: edits.set_group_chap(c, NAME, 1, {"secret": "x"}), "has no secret"),
 ]
 
 

@@ -1,0 +1,265 @@
+"""`/iscsi`: targets and their portal groups."""
+
+import platform
+import re
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from isthmus.cli.shell.access import AclsNode, LunsNode, PortalsNode
+from isthmus.cli.shell.node import Node, SettingsGroup, number
+from isthmus.config.model import Chap, Portal, PortalGroup
+from isthmus.config.settings import TPG_ATTRIBUTES, TPG_PARAMETERS, Value
+from isthmus.management.target_edits import (
+    DEFAULT_PORTAL,
+    add_portal,
+    create_portal_group,
+    create_target,
+    delete_portal_group,
+    delete_target,
+    group_of,
+    set_discovery_authentication,
+    set_group_attributes,
+    set_group_chap,
+    set_group_enabled,
+    set_group_parameters,
+    target_of,
+)
+from isthmus.names import IscsiName
+
+__all__ = ["IscsiNode", "generated_name"]
+
+CHAP_KEYS = ("userid", "password", "mutual_userid", "mutual_password")
+
+
+class IscsiNode(Node):
+    """Every target."""
+
+    def __init__(self, parent: Node) -> None:
+        super().__init__("iscsi", parent)
+        for key in CHAP_KEYS:
+            self.define_config_group_param("discovery_auth", key, "string", f"The {key} of discovery sessions.")
+        self.define_config_group_param("discovery_auth", "enable", "bool", "Require CHAP for discovery.")
+
+    def make_children(self) -> Iterator[Callable[[], object]]:
+        for name in sorted(self.editor.configuration.targets):
+            yield partial(TargetNode, name, self)
+
+    def summary(self) -> tuple[str, bool | None]:
+        discovery = self.editor.configuration.discovery
+        parts, health = [], None
+        if discovery.enable:
+            parts.append("mutual disc auth" if discovery.chap.mutual_userid else "1-way disc auth")
+            health = bool(discovery.chap.userid and discovery.chap.password)
+        parts.append(f"Targets: {len(self.editor.configuration.targets)}")
+        return ", ".join(parts), health
+
+    def ui_getgroup_discovery_auth(self, key: str) -> Any:
+        """The value of a setting."""
+        discovery = self.editor.configuration.discovery
+        return discovery.enable if key == "enable" else getattr(discovery.chap, key)
+
+    def ui_setgroup_discovery_auth(self, key: str, value: Any) -> None:
+        """Change a setting."""
+        if key == "enable":
+            self.edit(set_discovery_authentication, {}, enable=bool(value))
+        else:
+            self.edit(set_discovery_authentication, {key: str(value)})
+
+    def ui_command_create(self, wwn: str | None = None) -> None:
+        """Creates a new target, with a portal group. If "wwn" is omitted, a name is made up.
+
+        SEE ALSO
+        ========
+        delete
+        """
+        name = IscsiName(wwn) if wwn else generated_name()
+        default_portal = DEFAULT_PORTAL if self.preference("auto_add_default_portal") else None
+        self.edit(create_target, name, default_portal=default_portal)
+        self.say(f"Created target {name}.")
+        self.say("Created TPG 1.")
+        if default_portal:
+            self.say("Global pref auto_add_default_portal=true")
+            self.say(
+                f"Created default portal listening on all IPs ({default_portal.address}), port {default_portal.port}."
+            )
+
+    def ui_command_delete(self, wwn: str) -> None:
+        """Deletes the target and all in it; storage objects stay.
+
+        SEE ALSO
+        ========
+        create
+        """
+        self.edit(delete_target, IscsiName(wwn))
+        self.say(f"Deleted Target {wwn}.")
+
+    def ui_complete_delete(self, parameters: object, text: str, current_param: str) -> list[str]:
+        """Completes the names of targets."""
+        names = [name for name in sorted(self.editor.configuration.targets) if name.startswith(text)]
+        return [f"{names[0]} "] if len(names) == 1 else [str(name) for name in names]
+
+    def ui_command_info(self) -> None:
+        """Displays what this fabric is."""
+        self.shell.con.display("Fabric module name: iscsi")
+        self.shell.con.display("Allowed WWN types: iqn, naa, eui")
+        self.shell.con.display("Fabric module features: discovery_auth, acls, auth, nps, tpgts")
+
+
+class TargetNode(Node):
+    """One target."""
+
+    def __init__(self, name: IscsiName, parent: Node) -> None:
+        self._target = name
+        super().__init__(str(name), parent)
+
+    def make_children(self) -> Iterator[Callable[[], object]]:
+        for group in target_of(self.editor.configuration, self._target).portal_groups:
+            yield partial(GroupNode, self._target, group.tag, self)
+
+    def summary(self) -> tuple[str, bool | None]:
+        return f"TPGs: {len(target_of(self.editor.configuration, self._target).portal_groups)}", None
+
+    def ui_command_create(self, tag: str | None = None) -> None:
+        """Creates a portal group. "tag" is a number, which "tpg" may precede; if it is omitted, the next free one is used.
+
+        SEE ALSO
+        ========
+        delete
+        """
+        wanted = None if tag is None else number(tag, "tpg")
+        self.edit(create_portal_group, self._target, wanted)
+        groups = target_of(self.editor.configuration, self._target).portal_groups
+        created = wanted or max(group.tag for group in groups)
+        self.say(f"Created TPG {created}.")
+        self._add_default_portal(created, groups)
+
+    def _add_default_portal(self, tag: int, groups: tuple[PortalGroup, ...]) -> None:
+        if not self.preference("auto_add_default_portal"):
+            return
+        if len(groups) > 1:
+            self.say("Default portal not created, TPGs within a target cannot share ip:port.")
+            return
+        self.edit(add_portal, self._target, tag, Portal(DEFAULT_PORTAL.address, DEFAULT_PORTAL.port))
+        self.say(f"Created default portal listening on all IPs ({DEFAULT_PORTAL.address}), port {DEFAULT_PORTAL.port}.")
+
+    def ui_command_delete(self, tag: str) -> None:
+        """Deletes the portal group with that tag and all in it.
+
+        SEE ALSO
+        ========
+        create
+        """
+        self.edit(delete_portal_group, self._target, number(tag, "tpg"))
+        self.say(f"Deleted TPGT {number(tag, 'tpg')}.")
+
+
+class GroupNode(Node):
+    """One portal group."""
+
+    def __init__(self, target: IscsiName, tag: int, parent: Node) -> None:
+        self._target = target
+        self._tag = tag
+        super().__init__(f"tpg{tag}", parent)
+        self._attributes = SettingsGroup(
+            self,
+            "attribute",
+            TPG_ATTRIBUTES,
+            lambda: self.group.attributes,
+            lambda values: self.edit(set_group_attributes, target, tag, values),
+        )
+        self._parameters = SettingsGroup(
+            self,
+            "parameter",
+            TPG_PARAMETERS,
+            lambda: self.group.parameters,
+            lambda values: self.edit(set_group_parameters, target, tag, values),
+        )
+        for key in CHAP_KEYS:
+            self.define_config_group_param("auth", key, "string", f"The {key} of initiators without a node ACL.")
+
+    @property
+    def group(self) -> PortalGroup:
+        """Its configuration."""
+        return group_of(self.editor.configuration, self._target, self._tag)
+
+    def make_children(self) -> Iterator[Callable[[], object]]:
+        for make in (AclsNode, LunsNode, PortalsNode):
+            yield partial(make, self._target, self._tag, self)
+
+    def summary(self) -> tuple[str, bool | None]:
+        group = self.group
+        if not group.enable:
+            return "disabled", False
+        attributes = TPG_ATTRIBUTES.with_defaults(group.attributes)
+        parts = ["gen-acls" if attributes["generate_node_acls"] else "no-gen-acls"]
+        if not attributes["authentication"]:
+            return ", ".join([*parts, "no-auth"]), None
+        if not attributes["generate_node_acls"]:
+            return ", ".join([*parts, "auth per-acl"]), None
+        parts.append("tpg-auth, mutual auth" if group.chap.mutual_userid else "tpg-auth, 1-way auth")
+        return ", ".join(parts), bool(group.chap.userid and group.chap.password)
+
+    def ui_getgroup_attribute(self, attribute: str) -> Value:
+        """The value of an attribute."""
+        return self._attributes.get(attribute)
+
+    def ui_setgroup_attribute(self, attribute: str, value: Value) -> None:
+        """Change an attribute."""
+        self._attributes.set(attribute, value)
+
+    def ui_getgroup_parameter(self, parameter: str) -> Value:
+        """The value of a parameter."""
+        return self._parameters.get(parameter)
+
+    def ui_setgroup_parameter(self, parameter: str, value: Value) -> None:
+        """Change a parameter."""
+        self._parameters.set(parameter, value)
+
+    def ui_getgroup_auth(self, key: str) -> str:
+        """A CHAP name, or whether a secret is set."""
+        return chap_text(self.group.chap, key)
+
+    def ui_setgroup_auth(self, key: str, value: str) -> None:
+        """Change a CHAP name or secret."""
+        self.edit(set_group_chap, self._target, self._tag, {key: value})
+
+    def ui_command_enable(self) -> None:
+        """Lets initiators log in.
+
+        SEE ALSO
+        ========
+        disable status
+        """
+        if self.group.enable:
+            self.say("The TPGT is already enabled.")
+            return
+        self.edit(set_group_enabled, self._target, self._tag, enabled=True)
+        self.say("The TPGT has been enabled.")
+
+    def ui_command_disable(self) -> None:
+        """Lets nobody log in; who is logged in is logged out.
+
+        SEE ALSO
+        ========
+        enable status
+        """
+        if not self.group.enable:
+            self.say("The TPGT is already disabled.")
+            return
+        self.edit(set_group_enabled, self._target, self._tag, enabled=False)
+        self.say("The TPGT has been disabled.")
+
+
+def chap_text(chap: Chap, key: str) -> str:
+    """A CHAP name; of a secret only what the daemon lets out, which is that there is one."""
+    return str(getattr(chap, key))
+
+
+def generated_name() -> IscsiName:
+    """A name as LIO makes them up: the host's, the processor's, and 12 random hex digits."""
+    host = re.sub(r"[^a-z0-9-]", "-", socket.gethostname().split(".")[0].lower()).strip("-") or "localhost"
+    machine = platform.machine().replace("_", "") or "unknown"
+    return IscsiName(f"iqn.2003-01.org.linux-iscsi.{host}.{machine.lower()}:sn.{secrets.token_hex(6)}")

@@ -1,0 +1,32 @@
+import pytest
+from configshell_fb import ExecutionError
+
+from isthmus.cli.shell.node import number
+from isthmus.config.model import Configuration, PortalGroup, Target
+from isthmus.names import IscsiName
+from tests.support.typist import Typist
+
+
+def test_a_large_tree_is_not_made_for_one_leaf(typist: Typist) -> None:
+    """With 2000 targets, one command touches the nodes on its way and the targets' names, not what is in them."""
+    names = [IscsiName(f"iqn.2026-05.com.example:t{number}") for number in range(2000)]
+    typist.daemon.running = Configuration(
+        targets={name: Target(name=name, portal_groups=(PortalGroup(tag=1),)) for name in names}
+    )
+    typist.shell.editor.refresh()
+    typist.types(f"/iscsi/{names[77]}/tpg1 status")
+    iscsi = typist.shell._root.get_child("iscsi")
+    assert sum(child._made for child in iscsi._own) == 1
+
+
+@pytest.mark.parametrize(("text", "value"), [("3", 3), ("lun3", 3), ("0", 0)])
+def test_numbers_with_and_without_their_prefix(text: str, value: int) -> None:
+    """lun3 is as good as 3."""
+    assert number(text, "lun") == value
+
+
+@pytest.mark.parametrize("text", ["", "-1", "lun", "3x", "٣"])
+def test_what_is_no_number(text: str) -> None:
+    """Said so, in one line."""
+    with pytest.raises(ExecutionError, match="is not a number"):
+        number(text, "lun")
