@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +75,7 @@ def make_units(options: ServeOptions, backstores: Sequence[Backstore]) -> list[L
             state=store,
             third_party_copy=CopyServices(randomness=secrets.token_bytes, clock=time.monotonic),
             clock=_clock,
+            call_later=_call_later,
             accept_lost_reservations=options.replace_lost_reservations,
         )
         for backstore in backstores
@@ -139,12 +140,13 @@ class Server:
             authentication=authentication,
             offers=offers,
         )
-        node.portal_groups[_TAG] = portal_group.PortalGroup(
+        group = portal_group.PortalGroup(
             target_portal_group_tag=_TAG,
             relative_target_port_id=1,
             portals=[portal_group.Portal(portal.address, portal.port) for portal in self._portals],
         )
         node.mappings.update((lun, LunMapping(unit)) for lun, unit in enumerate(self._units))
+        node.add_portal_group(group)
         directory.add(node)
         return directory
 
@@ -167,6 +169,11 @@ class Server:
             for lun in range(len(self._units)):
                 sys.stdout.write(f"ready: {portal.url(self._options.target_name, lun)}\n")
         sys.stdout.flush()
+
+
+def _call_later(seconds: float, callback: Callable[[], None]) -> None:
+    """Units are made before the main loop runs, and ask for its timer when they need one."""
+    asyncio.get_running_loop().call_later(seconds, callback)
 
 
 def _clock() -> int:

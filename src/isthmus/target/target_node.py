@@ -1,5 +1,6 @@
 """A target node: one iSCSI target with what initiators find in it (RFC 7143 §4.4.1; the SCSI target device)."""
 
+from isthmus.errors import ConfigurationError
 from isthmus.iscsi.login_policy import Authentication
 from isthmus.iscsi.parameters import Offers
 from isthmus.iscsi.session import Session
@@ -38,6 +39,21 @@ class TargetNode:
         self.sessions = SessionRegistry()
         self.nexuses: dict[Session, Nexus] = {}
         """Of each session."""
+
+    def add_portal_group(self, group: PortalGroup) -> None:
+        """Let the target be reached through `group`, a SCSI target port of its own; its units learn of that port.
+
+        Raises `ConfigurationError` if the target has its tag or its relative target port identifier already.
+        """
+        if group.target_portal_group_tag in self.portal_groups:
+            tag = group.target_portal_group_tag
+            raise ConfigurationError(f"{self.name} has a target portal group {tag}", "choose another tag")
+        if any(group.relative_target_port_id == other.relative_target_port_id for other in self.portal_groups.values()):
+            port = group.relative_target_port_id
+            raise ConfigurationError(f"{self.name} has a target port {port}", "choose another number")
+        self.portal_groups[group.target_portal_group_tag] = group
+        for mapping in self.mappings.values():
+            mapping.logical_unit.alua.add_port(group.relative_target_port_id)
 
     def access(self, initiator_name: IscsiName, group: PortalGroup) -> InitiatorAccess:
         """What that initiator gets in `group`; raises `LoginRefused`."""
