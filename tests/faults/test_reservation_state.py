@@ -1,10 +1,12 @@
 """Persistent reservations that were to outlive a loss of power do, as a cluster that is fenced by them needs it.
 
-`kill -9` amid the run shows that nothing is kept for an orderly end; that a record is durable before its GOOD status is
-shown where the record is written (`tests/unit/server/test_state_directory.py`).
+`kill -9` shows that nothing is kept for an orderly end. It takes nothing out of the page cache, so that records are durable
+before their GOOD status is shown by what is below the file system at that moment.
 """
 
+import contextlib
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from isthmus.scsi.sense import Sense, SenseKey
 from isthmus.scsi.spc.persistent_reservations import ReservationType
 from isthmus.scsi.spc.reservations import ReserveOutAction
 from isthmus.scsi.status import Status
+from tests.support.real_storage import ext4, loop_device, mounted, tmpfs
 from tests.support.server import Server, running_server
 
 OWNER, OTHER = "iqn.2026-01.com.example:owner", "iqn.2026-01.com.example:other"
@@ -30,6 +33,7 @@ OWNER_KEY, OTHER_KEY = 0x1111_2222_3333_4444, 0xFFFF_0000_FFFF_0000
 APTPL = 0x01
 WRITE_EXCLUSIVE_REGISTRANTS_ONLY = ReservationType.WRITE_EXCLUSIVE_REGISTRANTS_ONLY
 START_SECONDS = 20
+FILE_SYSTEM = 32 << 20
 
 
 @asynccontextmanager
@@ -124,6 +128,51 @@ async def test_without_aptpl_nothing_survives(medium: Path, tmp_path: Path) -> N
         async with initiator(server, "iqn.2026-01.com.example:stranger") as stranger:
             assert await reserve_in(stranger, 3) == bytes(4)
             assert await write(stranger) == Status.GOOD
+
+
+@pytest.mark.slow
+async def test_a_reservation_survives_a_loss_of_power(medium: Path, tmp_path: Path) -> None:
+    """What is on the disk below the file system when the status of RESERVE comes is the whole reservation."""
+    disk, remains = tmp_path / "disk.img", tmp_path / "remains.img"
+    disk.touch()
+    os.truncate(disk, FILE_SYSTEM)
+    with (
+        loop_device(disk) as device,
+        ext4(device, tmp_path, journal=True) as file_system,
+        running_server(arguments(medium, "--state", str(file_system / "state")), tmp_path) as server,
+    ):
+        full_status, reservation = await fence(server, APTPL)
+        shutil.copyfile(disk, remains)
+        server.kill()
+    with (
+        loop_device(remains) as device,
+        mounted(device, tmp_path / "remains") as file_system,
+        running_server(arguments(medium, "--state", str(file_system / "state")), tmp_path) as server,
+    ):
+        async with initiator(server, OTHER) as other:
+            assert await reserve_in(other, 3) == full_status
+            assert await reserve_in(other, 1) == reservation
+
+
+async def test_no_room_for_a_record(medium: Path, tmp_path: Path) -> None:
+    """A registration that cannot be saved fails and has not happened; the log says why; one that need not be saved works."""
+    with tmpfs(tmp_path, 1 << 16) as full:
+        state = full / "state"
+        state.mkdir()
+        with contextlib.suppress(OSError), (full / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(512)):
+                pass
+        with running_server(arguments(medium, "--state", str(state)), tmp_path) as server:
+            async with initiator(server, OWNER) as owner:
+                with pytest.raises(ScsiError) as caught:
+                    await reserve_out(owner, ReserveOutAction.REGISTER, action_key=OWNER_KEY, flags=APTPL)
+                assert caught.value.sense is not None
+                assert caught.value.sense.sense is Sense.INTERNAL_TARGET_FAILURE
+                assert await reserve_in(owner, 0) == bytes(4)
+                await reserve_out(owner, ReserveOutAction.REGISTER, action_key=OWNER_KEY)
+                (full / "filler").unlink()
+                await reserve_out(owner, ReserveOutAction.REGISTER, key=OWNER_KEY, action_key=OWNER_KEY, flags=APTPL)
+            assert "No space left on device" in server.log_text()
 
 
 def the_record(tmp_path: Path) -> Path:

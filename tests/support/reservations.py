@@ -3,7 +3,7 @@
 import struct
 from typing import Any
 
-from isthmus.scsi.nexus import Nexus
+from isthmus.scsi.nexus import LunMapping, Nexus
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.persistent_reservations import ReservationType
 from isthmus.scsi.spc.reservations import ReserveOutAction
@@ -46,6 +46,20 @@ class SharedDisk:
         self.a = self.bench.nexus
         self.b = self.bench.connect(isid=2)
         self.c = self.bench.connect(isid=3)
+
+    def connect_elsewhere(self, nexus: Nexus, *, port: int) -> Nexus:
+        """The same initiator port at another target port, with its unit attentions heard."""
+        other = Nexus(
+            initiator_name=nexus.initiator_name,
+            isid=nexus.isid,
+            target_name=nexus.target_name,
+            target_portal_group_tag=port,
+            relative_target_port_id=port,
+            mappings={0: LunMapping(self.bench.unit)},
+        )
+        self.bench.router.nexus_established(other)
+        self.bench.unit.unit_attentions.clear(other)
+        return other
 
     def out(
         self,

@@ -60,7 +60,7 @@ class StateDirectory:
             if data is None:
                 path.unlink(missing_ok=True)
             else:
-                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _make(self.path)
                 _replace(path, _header(data) + data)
             _make_names_durable(self.path)
         except OSError as error:
@@ -75,6 +75,14 @@ class StateDirectory:
 
 def _header(data: bytes) -> bytes:
     return _MAGIC + hashlib.sha256(data).hexdigest().encode("ascii") + b"\n"
+
+
+def _make(directory: Path) -> None:
+    """Make the directory, and those above it that are not there: as durable as what will lie in it."""
+    if not directory.is_dir():
+        _make(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        _make_names_durable(directory.parent)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -96,6 +96,25 @@ def test_left_over_temporary(store: StateDirectory) -> None:
     assert _only_file(store) == path
 
 
+def test_everything_is_durable(store: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content, its name, and the names of the directories that had to be made are synchronized, in that order."""
+    synchronized: list[str] = []
+    real = os.fsync
+
+    def note(descriptor: int) -> None:
+        synchronized.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    store.save("serial", "record", b"data")
+    above = store.path.parent
+    file = str(store.path / "serial.record.new")
+    assert synchronized == [str(above.parent), str(above), file, str(store.path)]
+    synchronized.clear()
+    store.save("serial", "record", None)
+    assert synchronized == [str(store.path)]
+
+
 def test_failure_keeps_the_old_record(store: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the new file cannot be made durable the old record stands, and the caller hears the system's reason."""
     store.save("serial", "record", b"old")

@@ -433,6 +433,33 @@ def test_preempt_and_abort_with_ones_own_key() -> None:
     assert disk.bench.owner.status(preempt) is Status.GOOD
 
 
+# Who hears of it.
+
+
+@pytest.mark.parametrize(("action", "action_key"), [(PREEMPT, KEY_A), (CLEAR, 0), (RELEASE, 0)])
+def test_absent_registrants_hear_nothing_later(action: ReserveOutAction, action_key: int) -> None:
+    """Who is not there when it happens hears, when it logs in, only that the unit may have been powered on."""
+    disk = SharedDisk()
+    disk.register((disk.a, KEY_A), (disk.b, KEY_B))
+    disk.reserve(disk.b, KEY_B, WE_RO)
+    disk.bench.router.nexus_lost(disk.a)
+    assert disk.out(disk.b, action, WE_RO, key=KEY_B, action_key=action_key) == GOOD
+    late = disk.bench.connect(isid=1, quiet=False)
+    power_on = (Sense.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED, None)
+    assert refusal(disk.bench.run(bytes(6), nexus=late)) == power_on
+    assert disk.bench.run(bytes(6), nexus=late) == GOOD
+
+
+def test_only_the_nexus_that_was_registered_hears() -> None:
+    """The same initiator port at another target port is another nexus, and has lost nothing."""
+    disk = SharedDisk()
+    elsewhere = disk.connect_elsewhere(disk.a, port=2)
+    disk.register((disk.a, KEY_A), (disk.b, KEY_B))
+    disk.out(disk.b, CLEAR, key=KEY_B)
+    assert disk.bench.unit.unit_attentions.take(elsewhere) is None
+    assert disk.attentions() == (PREEMPTED, None, None)
+
+
 # The CDB and the length of the list.
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from isthmus.scsi.nexus import LunMapping, Nexus
+from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.sense import FieldPointer, Sense
 from isthmus.scsi.spc import persistent_reservations
 from isthmus.scsi.spc.persistent_reservations import PersistentReservations, Registrant, ReservationType
@@ -44,21 +44,6 @@ def registered(disk: SharedDisk) -> dict[tuple[str, int], int]:
 def at(nexus: Nexus, *ports: int, key: int = KEY_A) -> dict[tuple[str, int], int]:
     """What `registered` gives for that initiator port at these target ports."""
     return {(nexus.initiator_port_name, port): key for port in ports}
-
-
-def connect_elsewhere(disk: SharedDisk, nexus: Nexus, port: int) -> Nexus:
-    """The same initiator port at another target port."""
-    other = Nexus(
-        initiator_name=nexus.initiator_name,
-        isid=nexus.isid,
-        target_name=nexus.target_name,
-        target_portal_group_tag=port,
-        relative_target_port_id=port,
-        mappings={0: LunMapping(disk.bench.unit)},
-    )
-    disk.bench.router.nexus_established(other)
-    disk.bench.unit.unit_attentions.clear(other)
-    return other
 
 
 # SPEC_I_PT.
@@ -153,7 +138,7 @@ def test_all_target_ports(action: ReserveOutAction) -> None:
     """ALL_TG_PT registers the initiator port at each target port that is known, and likewise removes it."""
     disk = SharedDisk()
     disk.bench.unit.alua.add_port(7)
-    elsewhere = connect_elsewhere(disk, disk.a, 2)
+    elsewhere = disk.connect_elsewhere(disk.a, port=2)
     assert disk.out(disk.a, action, action_key=KEY_A, flags=0x04) == GOOD
     assert registered(disk) == at(disk.a, 1, 2, 7)
     assert disk.generation() == 1
@@ -178,7 +163,7 @@ def test_all_target_ports_of_others() -> None:
 def test_holder_is_one_nexus() -> None:
     """A registration at all target ports makes no holder of the same initiator port elsewhere."""
     disk = SharedDisk()
-    elsewhere = connect_elsewhere(disk, disk.a, 2)
+    elsewhere = disk.connect_elsewhere(disk.a, port=2)
     disk.out(disk.a, REGISTER, action_key=KEY_A, flags=0x04)
     disk.reserve(disk.a, KEY_A, EA)
     assert disk.bench.run(read_10(0, 1), nexus=disk.a).status is Status.GOOD
@@ -213,7 +198,7 @@ def test_move(reservation_type: ReservationType, unregister: bool, known: bool) 
 def test_move_to_another_target_port() -> None:
     """The destination is a nexus: an initiator port at a target port of this unit."""
     disk = SharedDisk()
-    elsewhere = connect_elsewhere(disk, disk.b, 2)
+    elsewhere = disk.connect_elsewhere(disk.b, port=2)
     disk.register((disk.a, KEY_A))
     disk.reserve(disk.a, KEY_A, EA)
     assert disk.out_with_list(disk.a, MOVE, move_list(KEY_A, KEY_B, of(disk.b), port=2)) == GOOD
