@@ -77,8 +77,17 @@ class _InTurn(BlockOperation):
 class BackgroundRun:
     """Some steps on their way. Like a task, they keep to the range lock; unlike one, nobody can abort them."""
 
-    def __init__(self, unit: "LogicalUnit", executor: BlockExecutor, steps: BackgroundSteps, over: OnOver) -> None:
+    def __init__(
+        self,
+        unit: "LogicalUnit",
+        executor: BlockExecutor,
+        steps: BackgroundSteps,
+        over: OnOver,
+        asked: Callable[[BlockOperation], None] = lambda operation: None,
+    ) -> None:
+        """`over` is called at the end, `asked` with each operation before it starts."""
         self._unit = unit
+        self._asked = asked
         self._executor = executor
         self._steps = steps
         self._on_over = over
@@ -123,6 +132,7 @@ class BackgroundRun:
 
     def _over_at_once(self, operation: BlockOperation) -> bool:
         """Ask for `operation`; says whether it is over already."""
+        self._asked(operation)
         self._place = place_of(operation, self._unit)
         self._operation_over = False
         self._hold = Hold.of(operation, self._start)

@@ -6,6 +6,7 @@ from typing import Final
 from isthmus.backstores.operations import BlockOperation, MapStatus, Read
 from isthmus.errors import BackstoreError
 from isthmus.scsi.sense import Sense, SenseData
+from isthmus.scsi.state_store import SaveState
 
 __all__ = ["sense_for"]
 
@@ -34,6 +35,9 @@ def sense_for(error: BackstoreError, operation: BlockOperation | None, block_len
     A medium error says where: INFORMATION is the first LBA that failed, or the first of the operation if the storage
     does not know better (SBC-4 §4.18.1).
     """
+    if isinstance(operation, SaveState):
+        # It is not the medium that cannot be written.
+        return SenseData(sense=Sense.INTERNAL_TARGET_FAILURE)
     if error.errno == errno.EIO:
         sense = Sense.UNRECOVERED_READ_ERROR if isinstance(operation, _READS) else Sense.WRITE_ERROR
         return SenseData(sense=sense, information=_failed_lba(error, operation, block_length))

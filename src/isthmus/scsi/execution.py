@@ -179,11 +179,14 @@ class Execution:
         self._over = not work.awaited
         self._result, self._error = None, None
         self._requesting = True
-        BackgroundRun(
-            self._unit, self._executor, work.steps, self._background_over if work.awaited else self._unawaited_over
-        ).start()
+        over = self._background_over if work.awaited else self._unawaited_over
+        BackgroundRun(self._unit, self._executor, work.steps, over, self._note_operation).start()
         self._requesting = False
         return self._over and not self._gone
+
+    def _note_operation(self, operation: BlockOperation) -> None:
+        """What is asked for in the background stands for what the task asks for, if it fails there."""
+        self._operation = operation
 
     def _wait(self, until: Until) -> bool:
         """Start what `until` waits for; says whether that is over already, and the task goes on."""

@@ -29,13 +29,13 @@ from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.mode_pages import ModePages
 from isthmus.scsi.spc.reservation_record import load_reservations
 from isthmus.scsi.spc.reservations import Reservations
+from isthmus.scsi.spc.saved_mode_pages import load_mode_pages
 from isthmus.scsi.state_store import MemoryStateStore, UnitStateStore
 from isthmus.scsi.statistics import UnitStatistics
 from isthmus.scsi.task import TASK_ABORTED, Response, Task, TaskAttribute
 from isthmus.scsi.task_set import TaskSet
 from isthmus.scsi.task_set_rules import QueueErrorManagement
 from isthmus.scsi.thresholds import ThresholdMonitor
-from isthmus.scsi.timestamp import Clock, Timestamp, stopped_clock
 from isthmus.scsi.timestamp import Clock, Timestamp, stopped_clock
 from isthmus.scsi.unit_attention import UnitAttentions
 from isthmus.scsi.unit_grants import UnitGrants
@@ -79,7 +79,6 @@ class LogicalUnit:
             raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
         self.backstore = backstore
         self.table = table if backstore.capabilities.discard else table.without_discard()
-        self.mode = ModePages(write_back=backstore.write_back, thresholds=backstore.capabilities.measures_space)
         self.block_length = block_length
         self.physical_block_length = max(
             block_length, physical_block_length or backstore.capabilities.physical_block_length
@@ -89,15 +88,20 @@ class LogicalUnit:
         self.identity = identity or UnitIdentity.derived(backstore.identity)
         self.limits = limits or Limits.for_backstore(backstore, block_length)
         self.state = state or MemoryStateStore()
-        self.reservations = Reservations(
-            load_reservations(self.state, self.identity.serial, accept_loss=accept_lost_reservations)
+        self.mode = ModePages(
+            write_back=backstore.write_back,
+            thresholds=backstore.capabilities.measures_space,
+            saved=load_mode_pages(self.state, self.identity.serial),
         )
-        self.removable = removable
         self.writes_atomically = can_write_atomically(backstore, self.state)
         if not self.writes_atomically:
             self.table = self.table.without_atomic_writes()
         self.journal = open_journal(backstore, self.state, self.identity.serial)
         """Where WRITE ATOMIC keeps what it is about to write; None for storage that knows no crash."""
+        self.reservations = Reservations(
+            load_reservations(self.state, self.identity.serial, accept_loss=accept_lost_reservations)
+        )
+        self.removable = removable
         self.medium_present = True
         """Cleared when the medium of a removable unit is ejected (SBC-4 §5.31)."""
         self.medium_work: MediumWork | None = None
@@ -123,12 +127,9 @@ class LogicalUnit:
         self.buffers = Buffers()
         self.identifying_information = IdentifyingInformation(self.state, self.identity.serial)
         self.timestamp = Timestamp(clock)
+        self.ports: dict[int, str] = {}
+        """The name of each target port through which this unit can be reached, by relative target port identifier."""
         self.thresholds = ThresholdMonitor(self)
-        self.statistics = UnitStatistics(self.grants)
-        self.application_client = ApplicationClientLog()
-        self.buffers = Buffers()
-        self.identifying_information = IdentifyingInformation(self.state, self.identity.serial)
-        self.timestamp = Timestamp(clock)
         self.background: set[BackgroundRun] = set()
         """What goes on whatever becomes of the tasks that asked for it."""
         self._unfinished_aborts: Counter[Task] = Counter()
@@ -152,6 +153,7 @@ class LogicalUnit:
 
     def attach(self, nexus: Nexus) -> None:
         """`nexus` maps this unit: it gets its grants, and hears that the unit may have been powered on meanwhile."""
+        self.ports[nexus.relative_target_port_id] = nexus.target_port_name
         self.alua.add_port(nexus.relative_target_port_id)
         self.grants.attach(nexus, self)
         self.unit_attentions.attach(nexus)

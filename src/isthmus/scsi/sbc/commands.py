@@ -32,6 +32,8 @@ _DPO: Final = 0x10
 _FUA: Final = 0x08
 _BYTCHK: Final = 0x06
 _IMMED: Final = 0x02
+_SYNC_NV: Final = 0x04
+"""Obsolete since SBC-3: it allowed what is in a cache that keeps it without power to stay there."""
 _ANCHOR_UNMAP: Final = 0x18
 _NDOB: Final = 0x01
 _FIELD = b"\xff"
@@ -145,9 +147,14 @@ _WRITE_AND_VERIFY: Final = (
 )
 
 _CACHE: Final = (
-    _synchronizes("SYNCHRONIZE CACHE (10)", _ten(0x35, _IMMED), partial(parse_synchronize_cache, TEN), "SBC-4 §5.33"),
     _synchronizes(
-        "SYNCHRONIZE CACHE (16)", _sixteen(0x91, _IMMED), partial(parse_synchronize_cache, SIXTEEN), "SBC-4 §5.34"
+        "SYNCHRONIZE CACHE (10)", _ten(0x35, _IMMED | _SYNC_NV), partial(parse_synchronize_cache, TEN), "SBC-4 §5.33"
+    ),
+    _synchronizes(
+        "SYNCHRONIZE CACHE (16)",
+        _sixteen(0x91, _IMMED | _SYNC_NV),
+        partial(parse_synchronize_cache, SIXTEEN),
+        "SBC-4 §5.34",
     ),
     _reads("PRE-FETCH (10)", _ten(0x34, _IMMED), partial(parse_pre_fetch, TEN), pre_fetch, "SBC-4 §5.13"),
     _reads("PRE-FETCH (16)", _sixteen(0x90, _IMMED), partial(parse_pre_fetch, SIXTEEN), pre_fetch, "SBC-4 §5.14"),

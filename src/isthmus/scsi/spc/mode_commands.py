@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from isthmus.backstores.operations import Barrier, Flush
+from isthmus.scsi.background import Background
 from isthmus.scsi.cdb import Command
 from isthmus.scsi.opcodes import Steps
-from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
+from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.spc.mode_pages import ALL_PAGES, ALL_SUBPAGES, ModePages, PageControl, PageKey
 from isthmus.scsi.spc.parameter_data import allocated, invalid_in_cdb, invalid_in_list, parameter_list
+from isthmus.scsi.spc.saved_mode_pages import save_mode_pages
 from isthmus.scsi.task import GOOD, Response, Task
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ _SHORT_DESCRIPTOR: Final = 8
 _LONG_DESCRIPTOR: Final = 16
 _NUM_BLOCKS_TOO_LARGE: Final = 0xFFFF_FFFF
 _SUBPAGE_FORMAT: Final = 0x40
+_REVERT_TO_DEFAULTS: Final = 0x02
+_SAVE_PAGES: Final = 0x01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,10 @@ class ModeSelect(Command):
 
     ten: bool
     page_format: bool
+    revert: bool
+    """RTD: every page goes back to its defaults."""
+    save: bool
+    """SP: then all pages are saved."""
     parameter_list_length: int
 
     @property
@@ -90,8 +98,6 @@ def _parse_mode_sense(
         raise invalid_in_cdb(3)
     if not unit.mode.select(page_code, subpage):
         raise invalid_in_cdb(3)
-    if page_control is PageControl.SAVED:
-        raise CheckCondition(Sense.SAVING_PARAMETERS_NOT_SUPPORTED, field=FieldPointer(2, 7))
     return ModeSense(
         ten=ten,
         page_control=page_control,
@@ -145,14 +151,21 @@ def parse_mode_select_10(cdb: bytes, _unit: "LogicalUnit") -> ModeSelect:
 
 
 def _parse_mode_select(cdb: bytes, *, ten: bool, parameter_list_length: int) -> ModeSelect:
-    if cdb[1] & 0x01:
-        # SP: there are no saved pages (SPC-5 §6.12).
-        raise invalid_in_cdb(1, 0)
-    return ModeSelect(ten=ten, page_format=bool(cdb[1] & 0x10), parameter_list_length=parameter_list_length)
+    revert = bool(cdb[1] & _REVERT_TO_DEFAULTS)
+    if revert and parameter_list_length:
+        # To revert is to set all pages, so there is nothing that a list could add (SPC-5 §6.12).
+        raise invalid_in_cdb(1, 1)
+    return ModeSelect(
+        ten=ten,
+        page_format=bool(cdb[1] & 0x10),
+        revert=revert,
+        save=bool(cdb[1] & _SAVE_PAGES),
+        parameter_list_length=parameter_list_length,
+    )
 
 
 def mode_select(unit: "LogicalUnit", task: Task) -> Steps:
-    """Check the whole list, then take it over; the other nexuses hear of a change.
+    """Check the whole list, then take it over, and save it if asked to; the other nexuses hear of a change.
 
     When that clears WCE, what the cache holds is made durable before GOOD: from then on, all that was ever answered
     with GOOD is safe. The flag falls first, and writes that began under it are waited for, so that none can slip in
@@ -163,13 +176,16 @@ def mode_select(unit: "LogicalUnit", task: Task) -> Steps:
     pages = _checked_pages(unit, command, parameter_list(task))
     cached_writes = unit.mode.write_cache_enabled
     # Not a generator inside any(): every page is to be changed.
-    changed = [unit.mode.change(key, data) for key, data in pages]
+    changed = [unit.mode.revert()] if command.revert else [unit.mode.change(key, data) for key, data in pages]
     if any(changed):
         unit.unit_attentions.establish_for_all(Sense.MODE_PARAMETERS_CHANGED, but=task.nexus)
         unit.refresh_grants()
     if cached_writes and not unit.mode.write_cache_enabled:
         yield Barrier(unit.backstore.size)
         yield Flush()
+    if command.save:
+        unit.mode.save()
+        yield Background(save_mode_pages(unit), awaited=True)
     return GOOD
 
 

@@ -3,13 +3,15 @@
 `PAGES` is the only source: MODE SENSE builds current, changeable and default values from it, MODE SELECT checks against
 it, and the properties of `ModePages` read it. A bit that no field of the table covers is 0 and cannot be changed. Every
 changeable field does what the standard says of it; one that would not be honoured is not changeable. The pages are
-shared by all nexuses and not saved: a logical unit reset brings back the defaults.
+shared by all nexuses. Those with changeable fields can be saved; a logical unit reset brings back the saved values, or
+the defaults where nothing was saved.
 """
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from isthmus.scsi.task_set_rules import QueueErrorManagement, TaskSetRules, UnitAttentionInterlock
@@ -97,10 +99,11 @@ class ModePage:
 
     @property
     def header(self) -> bytes:
-        """PS 0, SPF, page code, subpage code and page length (SPC-5 §7.5.7)."""
+        """PS, SPF, page code, subpage code and page length (SPC-5 §7.5.7)."""
+        saveable = _PARAMETERS_SAVEABLE if self.changeable else 0
         if self.subpage:
-            return bytes([_SUBPAGE_FORMAT | self.code, self.subpage]) + (self.length - 4).to_bytes(2)
-        return bytes([self.code, self.length - 2])
+            return bytes([saveable | _SUBPAGE_FORMAT | self.code, self.subpage]) + (self.length - 4).to_bytes(2)
+        return bytes([saveable | self.code, self.length - 2])
 
     def build(self, value: int) -> bytes:
         """The page whose bits behind the header are those of `value`."""
@@ -240,20 +243,45 @@ class BitPosition:
 class ModePages:
     """The mode parameters of one logical unit."""
 
-    def __init__(self, *, write_back: bool, thresholds: bool = False) -> None:
+    def __init__(
+        self, *, write_back: bool, thresholds: bool = False, saved: Mapping[PageKey, bytes] = MappingProxyType({})
+    ) -> None:
         """`write_back`: the backstore has a volatile cache (`Backstore.write_back`), so WCE means something.
 
-        `thresholds`: the unit can be asked to warn before its storage is full.
+        `thresholds`: the unit can be asked to warn before its storage is full. `saved`: the pages that were saved; of
+        each the fields count that can be changed now.
         """
         self._formats = {page.key: page if write_back else _without(page, _WCE) for page in PAGES}
         if not thresholds:
             del self._formats[_PROVISIONING]
+        self._saved = {
+            key: self._with_changeable(key, page.default, saved[key])
+            for key, page in self._formats.items()
+            if len(saved.get(key, b"")) == page.length
+        }
         self._current: dict[PageKey, int] = {}
         self.reset()
 
     def reset(self) -> None:
-        """Back to the defaults (SPC-5 §5.11)."""
+        """Back to the saved values, or else to the defaults (SPC-5 §5.11)."""
+        self._current = {key: self._saved.get(key, page.default) for key, page in self._formats.items()}
+
+    def revert(self) -> bool:
+        """Back to the defaults (RTD, SPC-5 §6.12); whether anything has changed."""
+        before = self._current
         self._current = {key: page.default for key, page in self._formats.items()}
+        return self._current != before
+
+    def save(self) -> None:
+        """From now on the current values are the saved ones; where they are the defaults, nothing needs to be saved."""
+        self._saved = {
+            key: self._current[key] for key, page in self._formats.items() if self._current[key] != page.default
+        }
+
+    @property
+    def saved_pages(self) -> Mapping[PageKey, bytes]:
+        """The pages whose saved values are not the defaults."""
+        return {key: self._formats[key].build(value) for key, value in self._saved.items()}
 
     @property
     def formats(self) -> Mapping[PageKey, ModePage]:
@@ -302,7 +330,7 @@ class ModePages:
             case PageControl.DEFAULT:
                 return page.build(page.default)
             case PageControl.SAVED:
-                raise ValueError("no mode page is saved")
+                return page.build(self._saved.get(key, page.default))
 
     def select(self, code: int, subpage: int) -> list[PageKey]:
         """The pages that MODE SENSE asks for; empty if there are none (SPC-5 §6.14.1)."""
@@ -316,7 +344,8 @@ class ModePages:
         Else the first field that it would give a reserved value.
         """
         page = self._formats[key]
-        given = bytes([data[0] & ~_PARAMETERS_SAVEABLE]) + data[1:]
+        # PS is reserved in MODE SELECT; initiators send back what they got.
+        given = bytes([data[0] & ~_PARAMETERS_SAVEABLE | page.header[0] & _PARAMETERS_SAVEABLE]) + data[1:]
         wrong = int.from_bytes(given) ^ int.from_bytes(page.build(self._current[key]))
         wrong &= ~page.changeable
         if not wrong:
@@ -326,11 +355,15 @@ class ModePages:
 
     def change(self, key: PageKey, data: bytes) -> bool:
         """Take the changeable fields from `data`, in which nothing is `unchangeable`; whether one differed."""
-        changeable = self._formats[key].changeable
-        value = self._current[key] & ~changeable | int.from_bytes(data) & changeable
+        value = self._with_changeable(key, self._current[key], data)
         changed = value != self._current[key]
         self._current[key] = value
         return changed
+
+    def _with_changeable(self, key: PageKey, value: int, data: bytes) -> int:
+        """`value` with the changeable fields of `data`."""
+        changeable = self._formats[key].changeable
+        return value & ~changeable | int.from_bytes(data) & changeable
 
     def _flag(self, key: PageKey, field: ModeField) -> bool:
         return bool(self._current[key] & field.mask(self._formats[key].length))

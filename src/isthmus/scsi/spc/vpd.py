@@ -24,6 +24,9 @@ _NOT_CONNECTED: Final = 0x20
 _BLOCK_PAGE_LENGTH: Final = 60
 _NON_ROTATING: Final = 0x0001
 _WABEREQ_READS_END_WELL: Final = 0x40
+_RTD_SUP: Final = 0x08
+_SHARED: Final = 0b00
+_T0PS: Final = 0x01
 _VBULS: Final = 0x01
 _NOMINAL_ROTATION_RATE: Final = 7200
 """What storage that turns is said to turn at: initiators look only at whether it does."""
@@ -113,12 +116,32 @@ def _name_string(name: str) -> bytes:
 
 
 def _extended_inquiry(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
-    """SPC-5 §7.7.7: HEADSUP, ORDSUP, SIMPSUP; V_SUP for a volatile cache; and LUICLR. Nothing else is supported."""
+    """SPC-5 §7.7.7: HEADSUP, ORDSUP, SIMPSUP; V_SUP for a volatile cache; LUICLR; and RTD_SUP. Nothing else is supported."""
     payload = bytearray(_BLOCK_PAGE_LENGTH)
     payload[1] = 0x07
     payload[2] = 0x01 if unit.backstore.write_back else 0
     payload[3] = _LUICLR
+    payload[4] = _RTD_SUP
     return bytes(payload)
+
+
+def _mode_page_policy(_unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
+    """SPC-5 §7.7.9: one policy for all pages and subpages, shared; MLUS 0, as each unit has its own."""
+    return bytes((0x3F, 0xFF, _SHARED, 0))
+
+
+def _scsi_ports(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
+    """SPC-5 §7.7.15: every target port through which the unit can be reached, with its name. None is an initiator."""
+    descriptors = []
+    for relative_port, name in sorted(unit.ports.items()):
+        designator = _designator(_TARGET_PORT, _SCSI_NAME_STRING, _UTF_8, _name_string(name))
+        descriptors.append(struct.pack(">xxHxxHxxH", relative_port, 0, len(designator)) + designator)
+    return b"".join(descriptors)
+
+
+def _supported_block_lengths(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
+    """SBC-4 §6.6.7: the unit can be formatted with the block length that it has, and without protection information."""
+    return struct.pack(">IBBxx", unit.block_length, 0, _T0PS)
 
 
 def _block_limits(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
@@ -171,9 +194,12 @@ PAGES: Final[Mapping[int, _PageBuilder]] = {
     0x80: _unit_serial_number,
     0x83: _device_identification,
     0x86: _extended_inquiry,
+    0x87: _mode_page_policy,
+    0x88: _scsi_ports,
     THIRD_PARTY_COPY: third_party_copy_page,
     0xB0: _block_limits,
     0xB1: _block_device_characteristics,
     0xB2: _logical_block_provisioning,
+    0xB4: _supported_block_lengths,
 }
 """What each page holds behind its header of four bytes; that of third-party copy is there where copies are."""

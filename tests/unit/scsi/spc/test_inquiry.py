@@ -31,7 +31,7 @@ def test_page_code_without_evpd() -> None:
     assert refusal(Bench().run(bytes((0x12, 0, 0x83, 0, 255, 0)))) == in_cdb(2)
 
 
-@pytest.mark.parametrize("page", [0x01, 0x82, 0x87, 0xB3, 0xFF])
+@pytest.mark.parametrize("page", [0x01, 0x82, 0x85, 0xB3, 0xFF])
 def test_unknown_page(page: int) -> None:
     """A page that is not supported is refused."""
     assert refusal(Bench().run(inquiry(page))) == in_cdb(2)

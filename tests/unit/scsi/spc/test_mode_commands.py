@@ -7,8 +7,9 @@ import pytest
 from isthmus.backstores.operations import Flush, Write
 from isthmus.errors import BackstoreError
 from isthmus.scsi.nexus import Nexus
-from isthmus.scsi.sense import FieldPointer, Sense
+from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.mode_pages import PAGES, PageControl
+from isthmus.scsi.state_store import MemoryStateStore
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import GOOD, Response
 from tests.support.primary import (
@@ -23,11 +24,11 @@ from tests.support.primary import (
     mode_sense_10,
     refusal,
 )
-from tests.support.scsi import Bench, HeldExecutor, make_unit, write_10
+from tests.support.scsi import TEST_UNIT_READY, Bench, HeldExecutor, make_unit, write_10
 
 Sensing = Callable[..., bytes]
 LENGTH_ERROR = Sense.PARAMETER_LIST_LENGTH_ERROR
-CONTROL_PAGE = bytes.fromhex("0a0a 02100040 0000 ffff 0000")
+CONTROL_PAGE = bytes.fromhex("8a0a 02100040 0000 ffff 0000")
 SWP = bytes.fromhex("0a0a 02100840 0000 ffff 0000")
 WCE_OFF = bytes.fromhex("0812") + bytes(18)
 
@@ -94,9 +95,11 @@ def test_all_pages(subpage: int, keys: list[tuple[int, int]]) -> None:
     assert data[12:] == b"".join(bench.unit.mode.page(key, PageControl.CURRENT) for key in keys)
 
 
-@pytest.mark.parametrize("control", [PageControl.CURRENT, PageControl.CHANGEABLE, PageControl.DEFAULT])
+@pytest.mark.parametrize(
+    "control", [PageControl.CURRENT, PageControl.CHANGEABLE, PageControl.DEFAULT, PageControl.SAVED]
+)
 def test_page_control(control: PageControl) -> None:
-    """PC chooses between current, changeable and default values."""
+    """PC chooses between current, changeable, default and saved values."""
     bench = Bench()
     select(bench, SWP)
     data = data_of(bench.run(mode_sense_6(0x0A, control=control, no_descriptor=True)))
@@ -105,13 +108,12 @@ def test_page_control(control: PageControl) -> None:
 
 @pytest.mark.parametrize("sensing", [mode_sense_6, mode_sense_10])
 def test_sense_errors(sensing: Sensing) -> None:
-    """Unknown pages and subpages are refused by their field; saved values there are none of."""
+    """Unknown pages and subpages are refused by their field, whatever values are asked for."""
     bench = Bench()
     assert refusal(bench.run(sensing(0x03))) == in_cdb(2, 5)
     assert refusal(bench.run(sensing(0x03, 0xFF))) == in_cdb(2, 5)
     assert refusal(bench.run(sensing(0x0A, 0x02))) == in_cdb(3)
     assert refusal(bench.run(sensing(0x3F, 0x01))) == in_cdb(3)
-    assert refusal(bench.run(sensing(0x0A, control=3))) == (Sense.SAVING_PARAMETERS_NOT_SUPPORTED, FieldPointer(2, 7))
     assert refusal(bench.run(sensing(0x03, control=3))) == in_cdb(2, 5)
 
 
@@ -249,10 +251,58 @@ def test_no_write_cache_to_turn_on() -> None:
     assert refusal(select(Bench(), bytes.fromhex("081204") + bytes(17))) == in_list(4 + 2, 2)
 
 
-def test_saving() -> None:
-    """SP asks for what there is not."""
-    assert refusal(Bench().run(mode_select_6(4, save=True), bytes(4))) == in_cdb(1, 0)
-    assert refusal(Bench().run(mode_select_10(8, save=True), bytes(8))) == in_cdb(1, 0)
+@pytest.mark.parametrize("selecting", [mode_select_6, mode_select_10])
+def test_saving(selecting: Callable[..., bytes]) -> None:
+    """With SP the values outlive a reset and a restart; without it they do neither."""
+    store = MemoryStateStore()
+    bench = Bench(unit=make_unit(state=store))
+    header = bytes(4 if selecting is mode_select_6 else 8)
+    length = len(header) + len(SWP)
+    bench.run(selecting(length), header + SWP)
+    assert bench.unit.mode.software_write_protect
+    assert not make_unit(state=store).mode.software_write_protect
+    assert bench.run(selecting(length, save=True), header + SWP) == GOOD
+    bench.unit.reset(Sense.BUS_DEVICE_RESET_FUNCTION_OCCURRED, by=bench.nexus, done=lambda: None)
+    assert bench.unit.mode.software_write_protect
+    assert make_unit(state=store).mode.software_write_protect
+
+
+def test_saving_all_pages() -> None:
+    """SP saves every page, also those that the list does not name, and works without a list."""
+    store = MemoryStateStore()
+    bench = Bench(unit=make_unit(state=store))
+    select(bench, SWP)
+    assert bench.run(mode_select_6(0, save=True)) == GOOD
+    assert make_unit(state=store).mode.software_write_protect
+
+
+def test_saving_that_fails() -> None:
+    """If the values cannot be saved the command says so; they are current, but after a restart they are not there."""
+    executor = HeldExecutor()
+    store = MemoryStateStore()
+    bench = Bench(unit=make_unit(state=store), executor=executor)
+    task = bench.start(mode_select_6(4 + len(SWP), save=True), bytes(4) + SWP)
+    executor.finish(error=BackstoreError(errno.EROFS, "the state directory cannot be written"))
+    response = bench.owner.ends[task]
+    assert response is not None
+    assert refusal(response)[0] is Sense.INTERNAL_TARGET_FAILURE
+    assert bench.unit.mode.software_write_protect
+    assert not make_unit(state=store).mode.software_write_protect
+
+
+@pytest.mark.parametrize("save", [False, True])
+def test_revert_to_defaults(save: bool) -> None:
+    """RTD brings back the defaults of every page, and with SP saves them; the other nexuses hear of it."""
+    store = MemoryStateStore()
+    bench = Bench(unit=make_unit(state=store))
+    bench.run(mode_select_6(4 + len(SWP), save=True), bytes(4) + SWP)
+    other = bench.connect(isid=2)
+    assert bench.run(bytes((0x15, 0x02 | save, 0, 0, 0, 0))) == GOOD
+    assert not bench.unit.mode.software_write_protect
+    assert make_unit(state=store).mode.software_write_protect is not save
+    assert refusal(bench.run(TEST_UNIT_READY, nexus=other))[0] is Sense.MODE_PARAMETERS_CHANGED
+    assert refusal(bench.run(bytes((0x15, 0x02, 0, 0, 4, 0)), bytes(4))) == in_cdb(1, 1)
+    assert refusal(bench.run(bytes((0x55, 0x02, 0, 0, 0, 0, 0, 0, 8, 0)), bytes(8))) == in_cdb(1, 1)
 
 
 def test_page_format() -> None:

@@ -13,11 +13,11 @@ CACHING, CONTROL = (0x08, 0), (0x0A, 0)
 HEADERS = {
     (0x01, 0): "010a",
     (0x02, 0): "020e",
-    (0x08, 0): "0812",
-    (0x0A, 0): "0a0a",
+    (0x08, 0): "8812",
+    (0x0A, 0): "8a0a",
     (0x0A, 1): "4a01001c",
     (0x1C, 0): "1c0a",
-    (0x1C, 2): "5c02001c",
+    (0x1C, 2): "dc02001c",
 }
 DEFAULTS = {
     (0x01, 0): bytes(10),
@@ -83,9 +83,52 @@ def test_thresholds() -> None:
 
 
 def test_saved_values() -> None:
-    """Nothing is saved, so asking for it is a mistake of the caller."""
-    with pytest.raises(ValueError, match="saved"):
-        ModePages(write_back=True, thresholds=True).page(CONTROL, PageControl.SAVED)
+    """Saved values are the defaults until current ones are saved; a reset brings them back."""
+    mode = ModePages(write_back=True)
+    assert mode.page(CONTROL, PageControl.SAVED) == mode.page(CONTROL, PageControl.DEFAULT)
+    assert mode.saved_pages == {}
+    changed = bytearray(mode.page(CONTROL, PageControl.CURRENT))
+    changed[4] |= 0x08
+    mode.change(CONTROL, bytes(changed))
+    mode.reset()
+    assert not mode.software_write_protect
+    mode.change(CONTROL, bytes(changed))
+    mode.save()
+    assert mode.saved_pages == {CONTROL: bytes(changed)}
+    assert mode.page(CONTROL, PageControl.SAVED) == bytes(changed)
+    assert mode.page(CONTROL, PageControl.DEFAULT) != bytes(changed)
+    mode.change(CONTROL, mode.page(CONTROL, PageControl.DEFAULT))
+    mode.reset()
+    assert mode.software_write_protect
+
+
+def test_revert() -> None:
+    """To revert brings back the defaults and leaves what was saved."""
+    mode = ModePages(write_back=True)
+    assert not mode.revert()
+    changed = bytearray(mode.page(CONTROL, PageControl.CURRENT))
+    changed[4] |= 0x08
+    mode.change(CONTROL, bytes(changed))
+    mode.save()
+    assert mode.revert()
+    assert not mode.software_write_protect
+    assert mode.saved_pages == {CONTROL: bytes(changed)}
+    mode.save()
+    assert mode.saved_pages == {}
+
+
+def test_saved_before() -> None:
+    """Of what an earlier run has saved, only what can be changed now counts."""
+    pages = {
+        (0x08, 0): bytes.fromhex("8812ff") + bytes([255] * 17),
+        CONTROL: b"short",
+        (0x3E, 0): b"there is no such page any more",
+    }
+    mode = ModePages(write_back=True, saved=pages)
+    assert mode.page((0x08, 0), PageControl.CURRENT) == bytes.fromhex("881204") + bytes(17)
+    assert mode.page(CONTROL, PageControl.CURRENT) == mode.page(CONTROL, PageControl.DEFAULT)
+    assert not ModePages(write_back=False, saved=pages).write_cache_enabled
+    assert not ModePages(write_back=True, saved={(0x08, 0): bytes.fromhex("8812") + bytes(18)}).write_cache_enabled
 
 
 def test_without_write_cache() -> None:

@@ -51,7 +51,8 @@ def designators(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 def test_supported_pages() -> None:
     """Page 00h lists every page in ascending order, and each can be read."""
     unit = make_unit()
-    assert page(unit, 0x00) == bytes((0x00, 0x80, 0x83, 0x86, 0x8F, 0xB0, 0xB1, 0xB2)) == bytes(sorted(PAGES))
+    assert page(unit, 0x00) == bytes(sorted(PAGES))
+    assert page(unit, 0x00) == bytes((0x00, 0x80, 0x83, 0x86, 0x87, 0x88, 0x8F, 0xB0, 0xB1, 0xB2, 0xB4))
     for code in PAGES:
         assert page(unit, code)
 
@@ -99,11 +100,38 @@ def test_eui_64() -> None:
 
 @pytest.mark.parametrize("write_back", [False, True])
 def test_extended_inquiry(write_back: bool) -> None:
-    """Page 86h: SIMPLE, ORDERED and HEAD OF QUEUE (NormACA tells of ACA); V_SUP for a volatile cache; and LUICLR."""
+    """Page 86h: SIMPLE, ORDERED and HEAD OF QUEUE (NormACA tells of ACA); V_SUP for a volatile cache; LUICLR; RTD_SUP."""
     data = page(unit_over(write_back=write_back), 0x86)
     assert len(data) == 60
-    assert data[:4] == bytes((0, 0x07, write_back, 0x01))
-    assert not any(data[4:])
+    assert data[:5] == bytes((0, 0x07, write_back, 0x01, 0x08))
+    assert not any(data[5:])
+
+
+def test_mode_page_policy() -> None:
+    """Page 87h: all nexuses share every mode page."""
+    assert page(make_unit(), 0x87) == bytes((0x3F, 0xFF, 0, 0))
+
+
+def test_scsi_ports() -> None:
+    """Page 88h names every target port through which the unit was reached, in order, and stays when a nexus goes."""
+    bench = Bench()
+    bench.unit.ports[7] = "iqn.2026-01.com.example:disks,t,0x0007"
+    bench.router.nexus_lost(bench.nexus)
+    data = page(bench.unit, 0x88)
+    found = []
+    while data:
+        port, initiator_ids, length = struct.unpack_from(">xxHxxHxxH", data)
+        assert initiator_ids == 0
+        assert data[12:14] == bytes((0x53, 0x98))
+        found.append((port, data[16 : 12 + length].rstrip(b"\0").decode()))
+        data = data[12 + length :]
+    assert found == [(1, "iqn.2026-01.com.example:disks,t,0x0001"), (7, "iqn.2026-01.com.example:disks,t,0x0007")]
+
+
+@pytest.mark.parametrize("block_length", [512, 4096])
+def test_supported_block_lengths(block_length: int) -> None:
+    """Page B4h: the one block length, of type 0 protection."""
+    assert page(make_unit(block_length=block_length), 0xB4) == struct.pack(">IBBxx", block_length, 0, 1)
 
 
 def test_block_limits() -> None:
