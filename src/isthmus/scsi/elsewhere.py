@@ -5,7 +5,7 @@ operations, so that two copies in opposite directions cannot wait for each other
 touched is taken at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,18 +15,20 @@ from isthmus.scsi.range_lock import Hold, RangeLock
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
+    from isthmus.scsi.nexus import Nexus
 
-__all__ = ["AnyRangeLock", "Elsewhere", "JointRangeLock", "Place", "place_of"]
+__all__ = ["AnyRangeLock", "Elsewhere", "JointRangeLock", "Place", "Visits", "place_of"]
 
 _Extent = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere(BlockOperation):
-    """`operation`, on the backstore of `unit`, which also reads `source_extent` (offset, length) of `source`."""
+    """`operation` for `nexus`, on the backstore of `unit`, which also reads `source_extent` (offset, length) of `source`."""
 
     unit: "LogicalUnit"
     operation: BlockOperation
+    nexus: "Nexus"
     source: "LogicalUnit | None" = None
     source_extent: _Extent = (0, 0)
 
@@ -55,19 +57,24 @@ class Elsewhere(BlockOperation):
         places = [(self.unit.range_lock, self.operation.extent)]
         if self.source is not None:
             places.append((self.source.range_lock, self.source_extent))
-        return JointRangeLock(places)
+        return JointRangeLock(places, self.unit.visits, self.nexus)
 
 
 class JointRangeLock:
     """The range locks of several units, taken for one operation as if they were one lock."""
 
-    def __init__(self, places: Sequence[tuple[RangeLock, _Extent]]) -> None:
-        """`places` are the extents (offset, length) and where they lie; a lock may come more than once."""
+    def __init__(self, places: Sequence[tuple[RangeLock, _Extent]], visits: "Visits", nexus: "Nexus") -> None:
+        """`places` are the extents (offset, length) and where they lie; a lock may come more than once.
+
+        The operation is one of `visits`, for `nexus`, while it is under way.
+        """
         by_lock: dict[RangeLock, _Extent] = {}
         for lock, extent in places:
             by_lock[lock] = _hull(by_lock[lock], extent) if lock in by_lock else extent
         # Any order will do that is the same wherever two of these locks are taken.
         self._places = sorted(by_lock.items(), key=lambda place: id(place[0]))
+        self._visits = visits
+        self._nexus = nexus
         self._holds: list[tuple[RangeLock, Hold]] = []
         self._holding = False
 
@@ -75,6 +82,7 @@ class JointRangeLock:
         """Call `hold.start` when every lock is taken, which may be before this returns."""
         if len(self._holds) == len(self._places):
             self._holding = True
+            self._visits.begin(self, hold, self._nexus)
             hold.start()
             return
         lock, extent = self._places[len(self._holds)]
@@ -82,9 +90,10 @@ class JointRangeLock:
         self._holds.append((lock, part))
         lock.acquire(part)
 
-    def release(self, _hold: Hold) -> None:
+    def release(self, hold: Hold) -> None:
         """The operation has ended, or is not wanted any more."""
         self._holding = False
+        self._visits.end(hold)
         holds, self._holds = self._holds, []
         for lock, part in reversed(holds):
             lock.release(part)
@@ -97,6 +106,27 @@ class JointRangeLock:
         """Nothing may overlap any more with the operation, which is under way, until it is released."""
         for lock, part in self._holds:
             lock.isolate(part)
+
+
+class Visits:
+    """The operations under way on one unit for tasks of other units, which no task set of this one knows."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[Hold, tuple[JointRangeLock, Nexus]] = {}
+
+    def begin(self, lock: JointRangeLock, hold: Hold, nexus: "Nexus") -> None:
+        """An operation for `nexus` starts."""
+        self._under_way[hold] = lock, nexus
+
+    def end(self, hold: Hold) -> None:
+        """It is over, or has never started."""
+        self._under_way.pop(hold, None)
+
+    def isolate(self, nexuses: Collection["Nexus"]) -> None:
+        """What `nexuses` are doing is not wanted any more: whoever comes later to the same blocks waits until it is over."""
+        for hold, (lock, nexus) in self._under_way.items():
+            if nexus in nexuses:
+                lock.isolate(hold)
 
 
 AnyRangeLock = RangeLock | JointRangeLock

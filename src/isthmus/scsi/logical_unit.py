@@ -17,6 +17,7 @@ from isthmus.scsi.buffers import Buffers
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.copy.manager import CopyManager, CopyServices
 from isthmus.scsi.deferred_errors import DeferredErrors
+from isthmus.scsi.elsewhere import Visits
 from isthmus.scsi.identifying_information import IdentifyingInformation
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
@@ -130,6 +131,8 @@ class LogicalUnit:
         self.ports: dict[int, str] = {}
         """The name of each target port through which this unit can be reached, by relative target port identifier."""
         self.thresholds = ThresholdMonitor(self)
+        self.visits = Visits()
+        """What goes on here for tasks of other units."""
         self.background: set[BackgroundRun] = set()
         """What goes on whatever becomes of the tasks that asked for it."""
         self._unfinished_aborts: Counter[Task] = Counter()
@@ -212,6 +215,7 @@ class LogicalUnit:
         for nexus in {task.nexus for task in victims} - {by}:
             if not self.mode.task_aborted_status:
                 self.unit_attentions.establish(nexus, Sense.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)
+        self.visits.isolate(nexuses)
         with self.range_lock.paused():
             self.task_set.abort(victims, lambda task: self._answer_aborted(task.nexus, by))
         self.task_set.when_ended(victims, lambda: self.grants.when_idle(done, nexuses))

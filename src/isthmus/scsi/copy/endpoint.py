@@ -59,6 +59,9 @@ class Endpoint:
 
     def check(self, offset: int, length: int, *, writing: bool) -> None:
         """Raise `EndpointFailure` if a WRITE or READ of `length` bytes from `offset` would be refused now."""
+        mapping = self.nexus.mapping(self.lun)
+        if mapping is None or mapping.logical_unit is not self.unit:
+            raise EndpointFailure(self.answer(_UNMAPPED), from_source=not writing)
         answer = obstacle(self.unit, self._stand_in(_WRITE if writing else _READ))
         if answer is None and offset + length > self.unit.num_blocks * self.unit.block_length:
             answer = self.answer(SenseData(sense=Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE))
@@ -94,6 +97,7 @@ def _row(name: str) -> CommandDescriptor:
 
 
 _NOBODY: Final = _Nobody()
+_UNMAPPED: Final = SenseData(sense=Sense.LOGICAL_UNIT_NOT_SUPPORTED)
 _READ: Final = _row("READ (16)")
 _WRITE: Final = _row("WRITE (16)")
 

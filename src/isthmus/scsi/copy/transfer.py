@@ -45,7 +45,7 @@ class Zeroing:
 
     def operation(self, start: int, length: int) -> Elsewhere:
         """What does one piece."""
-        return Elsewhere(self.destination.unit, WriteZeroes(self.offset + start, length))
+        return Elsewhere(self.destination.unit, WriteZeroes(self.offset + start, length), self.destination.nexus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Move(Zeroing):
     def operation(self, start: int, length: int) -> Elsewhere:
         source, source_offset = self.source.unit, self.source_offset + start
         copy = Copy(source.backstore, source_offset, self.offset + start, length)
-        return Elsewhere(self.destination.unit, copy, source, (source_offset, length))
+        return Elsewhere(self.destination.unit, copy, self.destination.nexus, source, (source_offset, length))
 
 
 def transfer(copy: CopyOperation, move: Zeroing, check_source: Callable[[], None] = lambda: None) -> Transfer:
@@ -104,7 +104,7 @@ def flushed(destination: Endpoint) -> Transfer:
     if destination.unit.mode.write_cache_enabled:
         return
     try:
-        yield Elsewhere(destination.unit, Flush())
+        yield Elsewhere(destination.unit, Flush(), destination.nexus)
     except BackstoreError as error:
         raise destination.failure(
             sense_for(error, Flush(), destination.unit.block_length), from_source=False
