@@ -119,6 +119,26 @@ def test_the_target_asks_for_a_logout() -> None:
     assert states == [ConnectionState.LOGOUT_REQUESTED, ConnectionState.IN_LOGOUT]
 
 
+def test_the_target_tells_of_a_scsi_event() -> None:
+    """Async event 0 names the LUN, and its data are a sense length and the sense (RFC 7143 §11.9.1, §11.9.4)."""
+    under_test = SessionUnderTest()
+    peer = under_test.connect()
+    under_test.session.report_event(0x0005 << 48, b"\x70sense")
+    message = peer.gets_one()
+    assert isinstance(message, AsyncMessage)
+    assert (message.async_event, message.lun) == (AsyncEvent.SCSI_ASYNC_EVENT, 0x0005 << 48)
+    assert bytes(message.data_segment) == b"\0\x06\x70sense"
+
+
+def test_a_session_without_a_connection_hears_of_no_event() -> None:
+    """Its unit attentions wait until it comes back."""
+    under_test = SessionUnderTest()
+    peer = under_test.connect()
+    peer.connection.lost()
+    under_test.session.report_event(0, b"sense")
+    assert peer.gets() == []
+
+
 @pytest.mark.parametrize("pdu", [command(1, FIRST_CMD_SN), TaskManagementRequest(function=2, initiator_task_tag=3)])
 def test_a_discovery_session_has_no_commands(pdu: Pdu) -> None:
     """Commands and task management are protocol errors there (RFC 7143 §4.3)."""

@@ -152,6 +152,10 @@ class Backstore(ABC):
         """Change `size` (bytes); shrinking loses the bytes beyond it."""
         raise NotImplementedError
 
+    def follow_size(self, granularity: int) -> None:
+        """Take as `size` what somebody else has made of the storage, in whole multiples of `granularity` bytes."""
+        return
+
     @abstractmethod
     def close(self) -> None:
         """Flush and let go of the storage; the backstore is not used again."""

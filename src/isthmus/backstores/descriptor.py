@@ -18,7 +18,6 @@ import errno
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 from typing_extensions import Buffer
@@ -199,19 +198,18 @@ class DescriptorBackstore(Backstore):
             self._truncate(size)
         self.size = size
 
+    def follow_size(self, granularity: int) -> None:
+        end = self._end()
+        if end < granularity:
+            raise self._missing(end, end)
+        self.size = end - end % granularity
+
     def _truncate(self, size: int) -> None:
         try:
             os.ftruncate(self._descriptor, size)
         except OSError as error:
             raise translated(error, f"resizing {self.path}") from error
         self.flush()
-
-    @property
-    def present_size(self) -> int | None:
-        """Bytes that the storage has now, which somebody else may have changed; None if it cannot be asked."""
-        with suppress(BackstoreError):
-            return self._end()
-        return None
 
     def close(self) -> None:
         if self._descriptor < 0:

@@ -148,6 +148,11 @@ class FileBackstore(DescriptorBackstore):
         if self._allocation is not None:
             self._allocation.resized(size)
 
+    def follow_size(self, granularity: int) -> None:
+        super().follow_size(granularity)
+        if self._allocation is not None:
+            self._allocation.resized(self.size)
+
     def map_status(self, offset: int, length: int) -> Extent:
         self._check_end(offset, length)
         if not self.capabilities.map_status:

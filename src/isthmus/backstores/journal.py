@@ -140,7 +140,8 @@ class AtomicWrite(BlockOperation):
         """A journal may block whether or not the backstore does."""
         if self.journal is not None or not backstore.never_blocks:
             return WOULD_BLOCK
-        return self.run(backstore)
+        self.run(backstore)
+        return None
 
     @property
     def exclusive(self) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "Copy",
     "Discard",
     "Flush",
+    "FollowSize",
     "MapStatus",
     "MeasureSpace",
     "Miscompare",
@@ -76,6 +77,11 @@ class BlockOperation(ABC):
     def extent(self) -> tuple[int, int]:
         """The bytes touched, as (offset, length)."""
         return (0, 0)
+
+    def exceeds(self, size: int) -> bool:
+        """Whether it would touch bytes that storage of `size` bytes does not have: it was asked for when that had more."""
+        offset, length = self.extent
+        return offset + length > size
 
     @property
     def changes(self) -> tuple[tuple[int, int], ...]:
@@ -191,6 +197,9 @@ class Barrier(_Unchanging):
 
     def run_inline(self, backstore: Backstore) -> None:
         """Nothing cannot block."""
+
+    def exceeds(self, size: int) -> bool:
+        return False
 
     @property
     def exclusive(self) -> bool:
@@ -375,6 +384,30 @@ class Resize(BlockOperation):
 
     def run(self, backstore: Backstore) -> None:
         backstore.resize(self.size)
+
+    def exceeds(self, size: int) -> bool:
+        return False
+
+    @property
+    def exclusive(self) -> bool:
+        return True
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (0, _WHOLE)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowSize(BlockOperation):
+    """Take over a size that the storage was given by somebody else, in whole multiples of `granularity` bytes."""
+
+    granularity: int
+
+    def run(self, backstore: Backstore) -> None:
+        backstore.follow_size(self.granularity)
+
+    def exceeds(self, size: int) -> bool:
+        return False
 
     @property
     def exclusive(self) -> bool:

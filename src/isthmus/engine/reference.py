@@ -79,6 +79,7 @@ class ReferenceEngine:
         )
         self._sessions[session] = _SessionEntry(target, on_end)
         if target:
+            target.nexus.on_event = lambda lun, event: session.report_event(lun, event.to_bytes())
             target.router.nexus_established(target.nexus)
         return session
 

@@ -285,6 +285,11 @@ class Connection:
             self.state = next_state(self.state, ConnectionInput.ASK_LOGOUT)
             self.send(AsyncMessage(async_event=AsyncEvent.LOGOUT_REQUESTED, parameter3=seconds))
 
+    def report_event(self, lun: int, sense: bytes) -> None:
+        """Tell of a SCSI event at the LUN field `lun` (§11.9.1, event 0; §11.9.4 for the data)."""
+        event = AsyncEvent.SCSI_ASYNC_EVENT
+        self.send(AsyncMessage(lun=lun, async_event=event, data_segment=len(sense).to_bytes(2) + sense))
+
     def tasks(self) -> list[IscsiTask]:
         """The tasks with allegiance to this connection."""
         return [task for task in self.session.tasks.values() if task.connection is self]

@@ -115,6 +115,12 @@ class Session:
         self._next_target_transfer_tag = (self._next_target_transfer_tag + 1) % RESERVED_TAG
         return self._next_target_transfer_tag
 
+    def report_event(self, lun: int, sense: bytes) -> None:
+        """Tell the initiator of a SCSI event (RFC 7143 §11.9.1, event 0), if it has a connection to hear it on."""
+        connection = next(iter(self.connections.values()), None)
+        if connection is not None:
+            connection.report_event(lun, sense)
+
     def sequence(self, cmd_sn: int, deliver: Callable[[], None]) -> bool:
         """Deliver a non-immediate request when its turn comes; False if its CmdSN means that it is to be ignored."""
         arrival = self.window.arrival(cmd_sn)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import BlockOperation, WouldBlock
 from isthmus.scsi.range_lock import Hold, RangeLock
+from isthmus.scsi.sense import CheckCondition, Sense
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
@@ -141,7 +142,12 @@ class Place:
     lock: AnyRangeLock
 
     def begin(self) -> Backstore:
-        """The operation starts now, on the backstore that this gives."""
+        """The operation starts now, on the backstore that this gives.
+
+        Raises `CheckCondition` if the unit has become too small for it since the command was parsed.
+        """
+        if self.operation.exceeds(self.unit.backstore.size):
+            raise CheckCondition(Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE)
         self.unit.will_change(self.operation)
         return self.unit.backstore
 

@@ -168,6 +168,10 @@ class LogicalUnit:
         `done` is called when none of its accesses is under way. Those that are keep later ones away from their blocks.
         """
         self.abort_tasks({nexus}, by=nexus, done=done)
+        self.part_from(nexus)
+
+    def part_from(self, nexus: Nexus) -> None:
+        """`nexus`, which has no tasks any more that run, cannot reach this unit from now on."""
         self.forget(nexus)
         self.unit_attentions.detach(nexus)
         if self.grants.detach(nexus):

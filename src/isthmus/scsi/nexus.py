@@ -1,11 +1,13 @@
 """The I_T nexus: one initiator port talking to one target port; in iSCSI, one normal session (RFC 7143 §4.4.2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.names import initiator_port_name, target_port_name
 from isthmus.scsi.fast_path_grant import FastPathGrant
 from isthmus.scsi.lun import decode_lun
+from isthmus.scsi.sense import SenseData
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
@@ -34,6 +36,7 @@ class Nexus:
         "initiator_port_name",
         "isid",
         "mappings",
+        "on_event",
         "relative_target_port_id",
         "target_name",
         "target_port_name",
@@ -62,6 +65,9 @@ class Nexus:
         self.grants: dict[int, FastPathGrant] = {}
         """By the encoded LUN field; kept up to date by the logical units, read by the engine."""
 
+        self.on_event: Callable[[int, SenseData], None] = _nobody_listens
+        """Told of events for which no command waits, as the LUN field and the sense; set by the transport."""
+
     def mapping(self, lun_field: int) -> LunMapping | None:
         """What the 8-byte LUN field means to this nexus."""
         number = decode_lun(lun_field)
@@ -71,3 +77,7 @@ class Nexus:
     def logical_units(self) -> "tuple[LogicalUnit, ...]":
         """The logical units that this nexus can reach, each once."""
         return tuple({mapping.logical_unit: None for mapping in self.mappings.values()})
+
+
+def _nobody_listens(_lun: int, _event: SenseData) -> None:
+    """A transport without a way to tell of events: the unit attentions do."""

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from isthmus.backstores.operations import BlockOperation
+from isthmus.scsi import online_change
 from isthmus.scsi.block_executor import BlockExecutor
 from isthmus.scsi.contingency import before_status, refusal
 from isthmus.scsi.countdown import Countdown
 from isthmus.scsi.device_server import DeviceServer, OnInternalError
 from isthmus.scsi.incorrect_logical_unit import respond_without_unit
 from isthmus.scsi.logical_unit import LogicalUnit
-from isthmus.scsi.nexus import Nexus
+from isthmus.scsi.nexus import LunMapping, Nexus
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response, Task, TaskState
 from isthmus.scsi.task_manager import OnResult, SamFunction, TaskManager
@@ -25,6 +26,7 @@ class TaskRouter:
 
     def __init__(self, executor: BlockExecutor, on_internal_error: OnInternalError | None = None) -> None:
         """`on_internal_error` hears of exceptions that nobody meant to raise; the initiator gets HARDWARE ERROR."""
+        self.executor = executor
         self._device_server = DeviceServer(executor, on_internal_error or _unheard)
         self._task_manager = TaskManager()
         self._reached: dict[Nexus, tuple[LogicalUnit, ...]] = {}
@@ -45,6 +47,21 @@ class TaskRouter:
         all_quiet = Countdown(len(units), done)
         for unit in units:
             unit.lose(nexus, all_quiet)
+
+    @property
+    def nexuses(self) -> tuple[Nexus, ...]:
+        """The nexuses that are established."""
+        return tuple(self._reached)
+
+    def map_lun(self, nexus: Nexus, lun: int, mapping: LunMapping) -> None:
+        """Let `nexus` reach a unit at `lun`; see `online_change.map_lun`."""
+        online_change.map_lun(nexus, lun, mapping)
+        self._reached[nexus] = nexus.logical_units
+
+    def unmap_lun(self, nexus: Nexus, lun: int, done: Callable[[], None] = lambda: None) -> None:
+        """Take `lun` away from `nexus`; see `online_change.unmap_lun`."""
+        online_change.unmap_lun(nexus, lun, done)
+        self._reached[nexus] = nexus.logical_units
 
     def submit(self, task: Task) -> None:
         """Take `task`, in the order of CmdSN. A command that cannot run whatever its data ends before this returns."""

@@ -1,6 +1,6 @@
 """The grants of one logical unit: made, withdrawn and renewed here, and nowhere else (see `fast_path_grant`)."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ __all__ = ["UnitGrants"]
 class _Place:
     """One LUN of one nexus that means this unit."""
 
-    nexus: Nexus
+    lun: int
     mapping: LunMapping
     grant: FastPathGrant
 
@@ -42,28 +42,42 @@ class UnitGrants:
 
     def attach(self, nexus: Nexus, unit: "LogicalUnit") -> None:
         """Give `nexus` a grant for every LUN by which it knows `unit`. None of them stands before `refresh`."""
-        places = self._places[nexus] = []
-        for number, mapping in nexus.mappings.items():
+        self._places[nexus] = []
+        for lun, mapping in nexus.mappings.items():
             if mapping.logical_unit is unit:
-                grant = FastPathGrant(
-                    unit.backstore,
-                    block_length=unit.block_length,
-                    num_blocks=unit.num_blocks,
-                    max_transfer_blocks=unit.limits.max_transfer_blocks,
-                )
-                nexus.grants[encode_lun(number)] = grant
-                places.append(_Place(nexus, mapping, grant))
+                self._add(nexus, lun, mapping, unit)
+
+    def change(self, nexus: Nexus, lun: int, mapping: LunMapping | None, unit: "LogicalUnit") -> None:
+        """`lun` means `unit` from now on, or with None does not, to a nexus that is attached."""
+        places = self._places[nexus]
+        self._withdraw([place for place in places if place.lun == lun])
+        self._places[nexus] = [place for place in places if place.lun != lun]
+        if mapping is not None:
+            self._add(nexus, lun, mapping, unit)
+
+    def _add(self, nexus: Nexus, lun: int, mapping: LunMapping, unit: "LogicalUnit") -> None:
+        grant = FastPathGrant(
+            unit.backstore,
+            block_length=unit.block_length,
+            num_blocks=unit.num_blocks,
+            max_transfer_blocks=unit.limits.max_transfer_blocks,
+        )
+        nexus.grants[encode_lun(lun)] = grant
+        self._places[nexus].append(_Place(lun, mapping, grant))
 
     def detach(self, nexus: Nexus) -> bool:
         """Take the grants of `nexus` back; says whether accesses are under way. `when_idle` still waits for those."""
-        for place in self._places.pop(nexus, ()):
+        self._withdraw(self._places.pop(nexus, ()))
+        return bool(self._leaving)
+
+    def _withdraw(self, places: Iterable[_Place]) -> None:
+        for place in places:
             place.grant.reads = place.grant.writes = False
             if place.grant.in_flight:
                 self._leaving.add(place.grant)
                 self._watch(place.grant)
             else:
                 self._retired += Counts.of_grants((place.grant,))
-        return bool(self._leaving)
 
     @property
     def counts(self) -> Counts:

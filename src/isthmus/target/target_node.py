@@ -1,10 +1,13 @@
 """A target node: one iSCSI target with what initiators find in it (RFC 7143 §4.4.1; the SCSI target device)."""
 
+from collections.abc import Callable
+
 from isthmus.errors import ConfigurationError
 from isthmus.iscsi.login_policy import Authentication
 from isthmus.iscsi.parameters import Offers
 from isthmus.iscsi.session import Session
 from isthmus.names import IscsiName
+from isthmus.scsi.countdown import Countdown
 from isthmus.scsi.nexus import LunMapping, Nexus
 from isthmus.scsi.task_router import TaskRouter
 from isthmus.target.access import InitiatorAccess
@@ -39,6 +42,35 @@ class TargetNode:
         self.sessions = SessionRegistry()
         self.nexuses: dict[Session, Nexus] = {}
         """Of each session."""
+
+    def map(self, lun: int, mapping: LunMapping) -> None:
+        """Let every initiator see a unit at `lun`, also those that are logged in. Raises `ConfigurationError`.
+
+        Where a portal group has rules of its own, whoever applies those calls `TaskRouter.map_lun` for each nexus.
+        """
+        present = self.mappings.get(lun)
+        if present is not None and present.logical_unit is not mapping.logical_unit:
+            raise ConfigurationError(f"LUN {lun} is taken by another unit", "unmap it first")
+        self.mappings[lun] = mapping
+        for group in self.portal_groups.values():
+            mapping.logical_unit.alua.add_port(group.relative_target_port_id)
+        for nexus in self._without_rules():
+            self.router.map_lun(nexus, lun, mapping)
+
+    def unmap(self, lun: int, done: Callable[[], None] = lambda: None) -> None:
+        """Take `lun` away from those who see what `map` lets them see.
+
+        `done`: nothing that came through it touches the medium any more.
+        """
+        self.mappings.pop(lun, None)
+        nexuses = self._without_rules()
+        all_quiet = Countdown(len(nexuses), done)
+        for nexus in nexuses:
+            self.router.unmap_lun(nexus, lun, all_quiet)
+
+    def _without_rules(self) -> list[Nexus]:
+        groups = self.portal_groups
+        return [nexus for nexus in self.router.nexuses if groups[nexus.target_portal_group_tag].access is None]
 
     def add_portal_group(self, group: PortalGroup) -> None:
         """Let the target be reached through `group`, a SCSI target port of its own; its units learn of that port.

@@ -43,11 +43,15 @@ def test_what_is_not_said_is_not_offered() -> None:
 
 
 def test_the_defaults_are_true_for_any_storage() -> None:
-    """A discard zeroes, everything is mapped, a withdrawal closes, and there is no other size."""
+    """A discard zeroes, everything is mapped, a withdrawal closes, and there is no other size, nor a known space."""
     backstore = Least()
     backstore.discard(512, 1024)
+    backstore.anchor(0, 512)
+    backstore.reserve(0, 512)
+    backstore.follow_size(512)
     backstore.withdraw()
-    assert backstore.calls == [("write_zeroes", 512, 1024, False), "close"]
+    assert backstore.calls == [("write_zeroes", 512, 1024, False), ("write_zeroes", 0, 512, False), "close"]
+    assert backstore.space() is None
     assert backstore.map_status(0, 4096) == Extent(length=4096, provisioning=Provisioning.MAPPED)
     with pytest.raises(NotImplementedError):
         backstore.resize(8192)

@@ -256,6 +256,29 @@ def test_a_file_grows_and_shrinks(disk: FileBackstore, path: Path) -> None:
     assert contents(disk, 0, 8192) == b"a" * 4096 + bytes(4096)
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(("outside", "size"), [(2 * SIZE + 100, 2 * SIZE), (8192, 8192), (8191, 4096)])
+def test_a_size_that_somebody_else_has_made(path: Path, read_only: bool, outside: int, size: int) -> None:
+    """It is taken over in whole multiples, and the file is left as it is."""
+    disk = open_file(path, read_only=read_only)
+    os.truncate(path, outside)
+    disk.follow_size(4096)
+    assert (disk.size, path.stat().st_size) == (size, outside)
+    expected = b"a" * min(size, SIZE) + bytes(max(size - SIZE, 0))
+    assert contents(disk, 0, size) == expected
+    if not read_only:
+        disk.write(size - 8192 if size > 4096 else 0, [b"b" * 4096])
+    disk.close()
+
+
+def test_a_file_that_is_too_short_for_anything(disk: FileBackstore, path: Path) -> None:
+    """The disk stays as long as it was: what is missing is an error, not a new size."""
+    os.truncate(path, 4095)
+    with pytest.raises(BackstoreError) as caught:
+        disk.follow_size(4096)
+    assert (caught.value.errno, disk.size) == (errno.EIO, SIZE)
+
+
 def test_a_size_that_cannot_be_is_refused(disk: FileBackstore) -> None:
     """Nothing, and more than a file can hold."""
     for size, number in ((0, errno.EINVAL), (-1, errno.EINVAL), (1 << 62, errno.ENOSPC)):

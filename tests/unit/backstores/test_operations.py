@@ -15,6 +15,7 @@ from isthmus.backstores.operations import (
     Copy,
     Discard,
     Flush,
+    FollowSize,
     MapStatus,
     MeasureSpace,
     Miscompare,
@@ -85,6 +86,9 @@ class Recorder(Backstore):
     def resize(self, size: int) -> None:
         self.calls.append(("resize", size))
 
+    def follow_size(self, granularity: int) -> None:
+        self.calls.append(("follow", granularity))
+
     def close(self) -> None:
         self.calls.append(("close",))
 
@@ -108,6 +112,7 @@ OPERATIONS: list[tuple[BlockOperation, tuple[int, int], tuple[object, ...]]] = [
     (Discard(((2, 6),), anchor=True), (2, 6), ("zero", 2, 6, False)),
     (MeasureSpace(), (0, 0), ("space",)),
     (Resize(32), (0, 1 << 80), ("resize", 32)),
+    (FollowSize(512), (0, 1 << 80), ("follow", 512)),
 ]
 
 
@@ -145,7 +150,15 @@ def test_inline_where_something_might_block(
 @pytest.mark.parametrize(("operation", "extent", "call"), OPERATIONS)
 def test_exclusive_operations(operation: BlockOperation, extent: tuple[int, int], call: tuple[object, ...]) -> None:
     """Operations that read what they then write have their bytes for themselves, and a change of the size has all."""
-    assert operation.exclusive is isinstance(operation, CompareAndWrite | OrWrite | Resize)
+    assert operation.exclusive is isinstance(operation, CompareAndWrite | OrWrite | Resize | FollowSize)
+
+
+@pytest.mark.parametrize(("operation", "extent", "call"), OPERATIONS)
+def test_what_exceeds_a_size(operation: BlockOperation, extent: tuple[int, int], call: tuple[object, ...]) -> None:
+    """An operation exceeds storage that ends within it; one that changes the size exceeds none."""
+    end = 0 if isinstance(operation, Resize | FollowSize) else sum(extent)
+    assert not operation.exceeds(end)
+    assert operation.exceeds(end - 1) is (end > 0 or sum(extent) == 0)
 
 
 def test_read() -> None:

@@ -56,12 +56,16 @@ def test_reserved_bits_are_refused(row: CommandDescriptor, data: st.DataObject) 
     """Each reserved bit is refused, and the field pointer names the most significant one that is set."""
     mask = bytearray(row.usage)
     mask[0] = 0xFF
-    if row.service_action is not None:
+    if row.opcode == 0x7F:
+        mask[7:10] = b"\xff" * 3
+    elif row.service_action is not None:
         mask[1] |= 0x1F
     reserved = [(byte, bit) for byte in range(row.cdb_length) for bit in range(8) if not mask[byte] >> bit & 1]
     wrong = data.draw(st.sets(st.sampled_from(reserved), min_size=1, max_size=3))
     cdb = bytearray(row.cdb_length)
     cdb[0], cdb[1] = row.opcode, row.service_action or 0
+    if row.opcode == 0x7F:
+        cdb[1], cdb[7:10] = 0, row.usage[7:10]
     for byte, bit in wrong:
         cdb[byte] |= 1 << bit
     byte, bit = min(wrong, key=lambda place: (place[0], -place[1]))

@@ -29,9 +29,9 @@ _LENGTH: Final = 32
 
 
 def _usage(service_action: int, flags: int, *, atomic_boundary: bool) -> bytes:
-    """The usage mask: ADDITIONAL CDB LENGTH and the tags are looked at, if only to be passed over."""
+    """The usage mask, with ADDITIONAL CDB LENGTH and the service action themselves; the tags are passed over."""
     boundary = b"\xff\xff" if atomic_boundary else bytes(2)
-    head = bytes((_OPCODE, _CONTROL, 0, 0)) + boundary + bytes((_GROUP_NUMBER, 0xFF))
+    head = bytes((_OPCODE, _CONTROL, 0, 0)) + boundary + bytes((_GROUP_NUMBER, _LENGTH - 8))
     return (head + service_action.to_bytes(2) + bytes((flags, 0))).ljust(_LENGTH, b"\xff")
 
 

@@ -24,7 +24,7 @@ def test_every_one_has_a_shorter_form_with_the_same_effects() -> None:
 def test_usage_mask(row: CommandDescriptor) -> None:
     """CONTROL, GROUP NUMBER and the fields from byte 10 on are where SPC-5 §4.2.3 has them; the rest is reserved."""
     atomic_boundary = b"\xff\xff" if row.needs_atomic_writes else bytes(2)
-    assert row.usage[:8] == b"\x7f\x04\0\0" + atomic_boundary + b"\x3f\xff"
+    assert row.usage[:8] == b"\x7f\x04\0\0" + atomic_boundary + b"\x3f\x18"
     assert row.usage[11:] == b"\0" + b"\xff" * 20
 
 
