@@ -4,19 +4,22 @@
 before their GOOD status is shown by what is below the file system at that moment.
 """
 
+import asyncio
 import contextlib
 import os
+import random
 import shutil
 import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from isthmus.initiator.errors import ScsiError
+from isthmus.initiator.errors import InitiatorError, ScsiError
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.session import Session
 from isthmus.initiator.settings import LoginSettings
@@ -28,12 +31,15 @@ from isthmus.scsi.status import Status
 from tests.support.real_storage import ext4, loop_device, mounted, tmpfs
 from tests.support.server import Server, running_server
 
+pytestmark = pytest.mark.slow
+
 OWNER, OTHER = "iqn.2026-01.com.example:owner", "iqn.2026-01.com.example:other"
 OWNER_KEY, OTHER_KEY = 0x1111_2222_3333_4444, 0xFFFF_0000_FFFF_0000
 APTPL = 0x01
 WRITE_EXCLUSIVE_REGISTRANTS_ONLY = ReservationType.WRITE_EXCLUSIVE_REGISTRANTS_ONLY
 START_SECONDS = 20
 FILE_SYSTEM = 32 << 20
+CRASHES = 12
 
 
 @asynccontextmanager
@@ -130,7 +136,63 @@ async def test_without_aptpl_nothing_survives(medium: Path, tmp_path: Path) -> N
             assert await write(stranger) == Status.GOOD
 
 
-@pytest.mark.slow
+@dataclass(slots=True)
+class Registrations:
+    """One initiator that changes its key again and again, and what it may rely on."""
+
+    name: str
+    last: int
+    """The key that was asked for last: each is one more than the one before it."""
+    promised: int = 0
+
+    async def check(self, unit: LogicalUnit) -> None:
+        """The key that is registered is the one that was promised last, or the one that was asked for after it."""
+        keys = await reserve_in(unit, 0)
+        registered = [key for (key,) in struct.iter_unpack(">Q", keys[4:]) if key >> 32 == self.last >> 32]
+        assert registered in ([self.promised], [self.last]) or (self.promised == 0 and registered == [])
+        self.promised = registered[0] if registered else 0
+
+    async def go_on(self, unit: LogicalUnit, answered: Callable[[], None]) -> None:
+        """Ask for one key after the other until the server is gone."""
+        action = ReserveOutAction.REGISTER_AND_IGNORE_EXISTING_KEY
+        while True:
+            self.last += 1
+            await reserve_out(unit, action, action_key=self.last, flags=APTPL)
+            self.promised = self.last
+            answered()
+
+
+async def test_killed_amid_changes(medium: Path, tmp_path: Path) -> None:
+    """After each of many crashes every initiator is registered as it was promised, or as it had asked for by then."""
+    choose = random.Random(1)
+    all_registrations = [Registrations(OWNER, 1 << 32), Registrations(OTHER, 2 << 32)]
+    for _ in range(CRASHES):
+        with running_server(arguments(medium), tmp_path) as server:
+            async with AsyncExitStack() as units:
+                work = []
+                kill = _kill_after(choose.randrange(1, 60), server)
+                for registrations in all_registrations:
+                    unit = await units.enter_async_context(initiator(server, registrations.name))
+                    await registrations.check(unit)
+                    work.append(registrations.go_on(unit, kill))
+                for outcome in await asyncio.gather(*work, return_exceptions=True):
+                    assert isinstance(outcome, InitiatorError)
+                    assert not isinstance(outcome, ScsiError)
+    assert all(registrations.promised & 0xFFFF > CRASHES for registrations in all_registrations)
+
+
+def _kill_after(answers: int, server: Server) -> Callable[[], None]:
+    """What to call for each answer."""
+
+    def answered() -> None:
+        nonlocal answers
+        answers -= 1
+        if answers == 0:
+            server.kill()
+
+    return answered
+
+
 async def test_a_reservation_survives_a_loss_of_power(medium: Path, tmp_path: Path) -> None:
     """What is on the disk below the file system when the status of RESERVE comes is the whole reservation."""
     disk, remains = tmp_path / "disk.img", tmp_path / "remains.img"

@@ -92,6 +92,10 @@ class Reservations:
         """From now on this is registered and reserved."""
         self._persistent = persistent
 
+    def is_held_by(self, nexus: "Nexus") -> bool:
+        """Whether `nexus` has reserved the unit, in whichever way."""
+        return self._spc2_holder is nexus or self._persistent.is_holder(Registrant.of(nexus))
+
     # What stands in the way of a command.
 
     def conflicts(self, nexus: "Nexus", descriptor: CommandDescriptor, command: "Command") -> bool:
