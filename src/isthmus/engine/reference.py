@@ -8,7 +8,7 @@ import contextlib
 import socket
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -223,6 +223,16 @@ class ReferenceEngine:
         for connection in list(self._streams):
             connection.ask_logout(seconds)
 
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """Every session, discovery sessions too."""
+        return tuple(self._sessions)
+
+    def addresses(self, connection: Connection) -> tuple[str, str]:
+        """Of the peer and of ours, as ADDRESS:PORT; empty once the connection is closed."""
+        stream = self._streams.get(connection)
+        return (stream.peer, _local(stream.socket)) if stream else ("", "")
+
     def end_all(self, reason: str) -> None:
         """End every session at once."""
         for session in list(self._sessions):
@@ -302,7 +312,15 @@ class _SessionEntry:
 
 def _peer(sock: socket.socket) -> str:
     try:
-        host, port = sock.getpeername()[:2]
+        return _text(sock.getpeername())
     except OSError:
         return "gone"
+
+
+def _local(sock: socket.socket) -> str:
+    return _text(sock.getsockname())
+
+
+def _text(address: tuple[Any, ...]) -> str:
+    host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -30,6 +30,7 @@ from isthmus.server.login_policy import Directory, PortalPolicy
 from isthmus.server.options import Portal, ServeOptions
 from isthmus.server.send_targets import text_exchange
 from isthmus.server.state_directory import StateDirectory, default_state_directory
+from isthmus.server.unit_watch import UnitWatch
 from isthmus.server.units import close_units, open_units, withdraw_units
 from isthmus.target import portal_group
 from isthmus.target.target_node import TargetNode
@@ -48,7 +49,10 @@ _log = structlog.get_logger()
 
 
 def run(options: ServeOptions) -> int:
-    """Serve until SIGTERM or SIGINT; gives the exit status. Raises `ConfigurationError` if it cannot start."""
+    """Serve until SIGTERM or SIGINT; gives the exit status. SIGHUP: look at the sizes of files and devices again.
+
+    Raises `ConfigurationError` if it cannot start.
+    """
     backstores = open_units(options)
     try:
         units = make_units(options, backstores)
@@ -69,6 +73,7 @@ def make_units(options: ServeOptions, backstores: Sequence[Backstore]) -> list[L
         LogicalUnit(
             backstore,
             block_length=options.block_length,
+            physical_block_length=options.physical_block_length,
             read_only=options.read_only,
             removable=options.removable,
             identity=UnitIdentity.derived(f"{machine_identity()} {options.target_name} {backstore.identity}"),
@@ -115,12 +120,16 @@ class Server:
         listeners = [self._listener(sock, engine, directory, limiter) for sock in self._sockets]
         for listener in listeners:
             listener.start()
+        watch = UnitWatch(self._units, engine.workers, loop)
+        watch.start()
+        loop.add_signal_handler(signal.SIGHUP, watch.follow_sizes)
         self._announce()
         await stop.wait()
         _log.info("stopping")
         for listener in listeners:
             listener.stop()
         await limiter.stop()
+        watch.stop()
         for unit in self._units:
             unit.stop_background()
         await _drain(engine)

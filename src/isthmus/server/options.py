@@ -17,6 +17,7 @@ from isthmus.names import IscsiName
 __all__ = [
     "BLOCK_LENGTHS",
     "MAX_CONNECTIONS",
+    "PHYSICAL_BLOCK_LENGTHS",
     "ChapCredential",
     "DigestMethod",
     "FileUnit",
@@ -30,6 +31,8 @@ __all__ = [
 
 BLOCK_LENGTHS: Final = (512, 4096)
 """The logical block lengths, in bytes, that a unit can have."""
+PHYSICAL_BLOCK_LENGTHS: Final = (512, 4096)
+"""Those, in bytes, that a unit can be said to have: what initiators know what to make of."""
 MAX_CONNECTIONS: Final = 8
 """The most connections that one session may have (the result of MaxConnections, RFC 7143 §13.2)."""
 
@@ -164,6 +167,8 @@ class ServeOptions:
     """On: writes are acknowledged from the page cache (WCE=1); off: each is durable before its GOOD status."""
     block_length: int = 512
     """Bytes in a logical block."""
+    physical_block_length: int | None = None
+    """Bytes that initiators are told the storage writes at once; None for what it says itself."""
     chap: ChapCredential | None = None
     """What an initiator must prove, in discovery sessions too; None asks for nothing."""
     mutual_chap: ChapCredential | None = None
@@ -186,6 +191,7 @@ class ServeOptions:
             raise ConfigurationError("there is no portal to listen on", "name one with --portal ADDR:PORT")
         if self.block_length not in BLOCK_LENGTHS:
             raise ConfigurationError(f"the block length cannot be {self.block_length} bytes", "use 512 or 4096")
+        self._check_physical_block_length()
         if not 1 <= self.max_connections <= MAX_CONNECTIONS:
             raise ConfigurationError(
                 f"a session cannot have {self.max_connections} connections", f"use 1 to {MAX_CONNECTIONS}"
@@ -198,4 +204,16 @@ class ServeOptions:
         if self.chap and self.mutual_chap and self.chap.secret == self.mutual_chap.secret:
             raise ConfigurationError(
                 "the secrets of both directions are the same (RFC 7143 §9.2.1)", "choose different ones"
+            )
+
+    def _check_physical_block_length(self) -> None:
+        length = self.physical_block_length
+        if length is None:
+            return
+        if length not in PHYSICAL_BLOCK_LENGTHS:
+            raise ConfigurationError(f"the physical block length cannot be {length} bytes", "use 512 or 4096")
+        if length < self.block_length:
+            raise ConfigurationError(
+                f"a physical block of {length} bytes cannot hold a logical one of {self.block_length}",
+                "make the physical block at least as long as the logical one",
             )

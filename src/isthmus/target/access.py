@@ -42,3 +42,6 @@ class AccessRules(Protocol):
 
     def discoverable(self, initiator_name: IscsiName) -> bool:
         """Whether SendTargets tells this initiator of the group."""
+
+    def is_dynamic(self, initiator_name: IscsiName) -> bool:
+        """Whether the initiator is not known by name, and let in nevertheless if the group lets in such."""

@@ -1,0 +1,107 @@
+"""The sessions: who is logged in, and how to end that."""
+
+import asyncio
+import dataclasses
+from typing import Any, Final
+
+import structlog
+
+from isthmus.engine.reference import ReferenceEngine
+from isthmus.errors import ConfigurationError
+from isthmus.iscsi.connection import Connection
+from isthmus.iscsi.keys import KEYS
+from isthmus.iscsi.parameters import CRC32C, NONE
+from isthmus.iscsi.session import Session
+from isthmus.management.views import ConnectionView, SessionView
+from isthmus.scsi.nexus import Nexus
+from isthmus.server.login_policy import Directory
+
+__all__ = ["LOGOUT_SECONDS", "Sessions"]
+
+LOGOUT_SECONDS: Final = 5
+"""What an initiator gets to log out in when it is asked to."""
+_POLL_SECONDS: Final = 0.05
+
+_log = structlog.get_logger()
+
+
+class Sessions:
+    """All of them, as the engine has them."""
+
+    def __init__(self, engine: ReferenceEngine, directory: Directory) -> None:
+        self._engine = engine
+        self._directory = directory
+
+    def views(self) -> list[SessionView]:
+        """Every session, by TSIH."""
+        nexuses = {
+            session: nexus for node in self._directory.targets.values() for session, nexus in node.nexuses.items()
+        }
+        sessions = sorted(self._engine.sessions, key=lambda session: session.tsih)
+        return [self._view(session, nexuses.get(session)) for session in sessions]
+
+    async def end(self, tsih: int, *, ask: bool, who: str) -> None:
+        """End a session: `ask` its initiator to log out, and drop it if it does not; else drop it at once.
+
+        Raises `ConfigurationError` if there is none of that TSIH.
+        """
+        session = next((session for session in self._engine.sessions if session.tsih == tsih), None)
+        if session is None:
+            raise ConfigurationError(f"there is no session with TSIH {tsih}", "list the sessions")
+        _log.info("session is to end", who=who, tsih=tsih, initiator=session.initiator_name, asked=ask)
+        if ask:
+            for connection in list(session.connections.values()):
+                connection.ask_logout(LOGOUT_SECONDS)
+            await self._wait_for(session)
+        self._engine.end_session(session, "the operator ends it")
+
+    async def _wait_for(self, session: Session) -> None:
+        for _ in range(int(LOGOUT_SECONDS / _POLL_SECONDS)):
+            if session not in self._engine.sessions:
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _view(self, session: Session, nexus: Nexus | None) -> SessionView:
+        return SessionView(
+            tsih=session.tsih,
+            session_type="Discovery" if nexus is None else "Normal",
+            state=session.state.name,
+            initiator_name=session.initiator_name,
+            initiator_alias=session.initiator_alias,
+            isid=f"{session.isid:012x}",
+            target_name=nexus.target_name if nexus else "",
+            target_portal_group_tag=nexus.target_portal_group_tag if nexus else 0,
+            dynamic=nexus is not None and self._is_dynamic(session, nexus),
+            chap_user=session.chap_user or "",
+            luns=tuple(sorted(nexus.mappings)) if nexus else (),
+            parameters=_parameters(session),
+            connections=tuple(self._connection(connection) for connection in session.connections.values()),
+            commands_in_progress=len(session.tasks),
+        )
+
+    def _is_dynamic(self, session: Session, nexus: Nexus) -> bool:
+        node = self._directory.targets.get(nexus.target_name)  # type: ignore[call-overload]  # an IscsiName is a str
+        group = node.portal_groups.get(nexus.target_portal_group_tag) if node else None
+        rules = group.access if group else None
+        return rules is not None and rules.is_dynamic(session.initiator_name)
+
+    def _connection(self, connection: Connection) -> ConnectionView:
+        peer, local = self._engine.addresses(connection)
+        parameters = connection.parameters
+        return ConnectionView(
+            cid=connection.cid,
+            state=connection.state.name,
+            peer=peer,
+            local=local,
+            header_digest=CRC32C if parameters.header_digest else NONE,
+            data_digest=CRC32C if parameters.data_digest else NONE,
+            max_recv_data_segment_length=parameters.max_recv_data_segment_length,
+            max_xmit_data_segment_length=parameters.max_xmit_data_segment_length,
+        )
+
+
+def _parameters(session: Session) -> dict[str, Any]:
+    """The results of the session-wide keys, by their names on the wire."""
+    names = {key.parameter: name for name, key in KEYS.items() if key.parameter}
+    values = dataclasses.asdict(session.parameters)
+    return {names[field]: value for field, value in values.items() if field in names}

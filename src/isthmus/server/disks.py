@@ -1,0 +1,282 @@
+"""The backstores of the configuration as they run: storage that is open, and the logical unit over it."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from isthmus.backstores.base import Capabilities
+from isthmus.backstores.registry import BackstoreSpec, open_backstore
+from isthmus.config.model import Backstore, BackstoreKey
+from isthmus.errors import BackstoreError, ConfigurationError
+from isthmus.scsi import online_change
+from isthmus.scsi.block_executor import BlockExecutor
+from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
+from isthmus.scsi.copy.manager import CopyServices
+from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.sense import Sense
+from isthmus.scsi.state_store import UnitStateStore
+from isthmus.server.blocking import in_thread
+from isthmus.server.unit_settings import block_length_of, capabilities_of, identity_of, limits_of, table_of
+
+__all__ = ["CLOSE_SECONDS", "OPEN_SECONDS", "Disk", "Disks"]
+
+OPEN_SECONDS: Final = 20.0
+"""That opening one backstore may take: storage that is gone may never answer."""
+CLOSE_SECONDS: Final = 10.0
+"""That letting go of one may take, until what it still does counts as left to itself."""
+RESIZE_SECONDS: Final = 20.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Disk:
+    """One backstore."""
+
+    settings: Backstore
+    unit: LogicalUnit | None
+    """None: it does not run."""
+    problem: str = ""
+    """Why it does not."""
+    table: CommandTable = DISK_COMMANDS
+    """The commands that the unit could know, if no attribute took some away."""
+    possible: Capabilities = field(default_factory=Capabilities)
+    """What the storage can do, if no attribute took some away."""
+
+    def apply_attributes(self) -> None:
+        """Have the unit do what its attributes say now."""
+        if self.unit is not None:
+            self.unit.backstore.capabilities = capabilities_of(self.settings, self.possible)
+            self.unit.table = table_of(self.settings, self.table, self.unit.backstore.capabilities)
+
+    def withdraw(self) -> None:
+        """Undo that it was opened: a file that was made for it goes."""
+        if self.unit is not None:
+            self.unit.backstore.withdraw()
+
+
+class Disks:
+    """All of them, by key."""
+
+    def __init__(self, state: UnitStateStore, executor: BlockExecutor) -> None:
+        """`state` keeps what units remember."""
+        self._state = state
+        self._executor = executor
+        self._disks: dict[BackstoreKey, Disk] = {}
+        self._prepared: dict[BackstoreKey, Disk] = {}
+
+    def __iter__(self) -> Iterator[Disk]:
+        return iter(list(self._disks.values()))
+
+    def __getitem__(self, key: BackstoreKey) -> Disk:
+        return self._disks[key]
+
+    def unit(self, key: BackstoreKey) -> LogicalUnit | None:
+        """The running unit of a backstore."""
+        disk = self._disks.get(key)
+        return None if disk is None else disk.unit
+
+    # -- Come ----------------------------------------------------------------------------------------------------------
+
+    async def prepare(self, wanted: Iterable[Backstore]) -> None:
+        """Open storage, and make what is missing, before anything else is changed; raises `ConfigurationError`.
+
+        Then none of it is open.
+        """
+        try:
+            for settings in wanted:
+                self._prepared[settings.key] = await self._open(settings, create=True)
+        except BaseException:
+            await self.discard_prepared()
+            raise
+
+    async def discard_prepared(self) -> None:
+        """Close what was prepared and not taken; files made for it go."""
+        prepared, self._prepared = self._prepared, {}
+        for disk in prepared.values():
+            await in_thread(disk.withdraw, timeout=CLOSE_SECONDS)
+
+    async def create(self, settings: Backstore) -> None:
+        """Run a backstore, as it was prepared or else opened now; raises `ConfigurationError`."""
+        disk = self._prepared.pop(settings.key, None)
+        self._disks[settings.key] = disk or await self._open(settings, create=True)
+
+    async def load(self, wanted: list[Backstore]) -> None:
+        """Run backstores that were there before: nothing is made, and one that cannot be opened does not stop the others."""
+        seconds = OPEN_SECONDS + 0.01 * len(wanted)
+        try:
+            opened = await in_thread(lambda: [self._open_or_say(settings) for settings in wanted], timeout=seconds)
+        except TimeoutError:
+            # Something does not answer: find out what.
+            opened = [await self._open_alone(settings) for settings in wanted]
+        for disk in opened:
+            self._disks[disk.settings.key] = disk
+            if disk.problem:
+                _log.error("backstore does not run", backstore=str(disk.settings.key), reason=disk.problem)
+
+    async def _open_alone(self, settings: Backstore) -> Disk:
+        try:
+            return await self._open(settings, create=False)
+        except ConfigurationError as error:
+            return Disk(settings, None, str(error))
+
+    def _open_or_say(self, settings: Backstore) -> Disk:
+        try:
+            return self._make(settings, create=False)
+        except (ConfigurationError, BackstoreError) as error:
+            return Disk(settings, None, str(error))
+
+    async def _open(self, settings: Backstore, *, create: bool) -> Disk:
+        try:
+            return await in_thread(
+                lambda: self._make(settings, create=create),
+                timeout=OPEN_SECONDS,
+                too_late=Disk.withdraw,
+            )
+        except TimeoutError:
+            raise ConfigurationError(
+                f"{settings.key} did not open within {OPEN_SECONDS:.0f} s", "see whether its storage answers"
+            ) from None
+        except BackstoreError as error:
+            raise ConfigurationError(f"{settings.key}: {error}") from error
+
+    def _make(self, settings: Backstore, *, create: bool) -> Disk:
+        """Runs on a thread: nobody else knows of the unit yet."""
+        storage = open_backstore(_spec(settings, create=create))
+        try:
+            block_length = block_length_of(settings)
+            if storage.size % block_length:
+                raise ConfigurationError(
+                    f"{settings.key}: {storage.size} bytes are not a whole number of {block_length}-byte blocks",
+                    f"make them {storage.size + -storage.size % block_length}",
+                )
+            unit = LogicalUnit(
+                storage,
+                block_length=block_length,
+                read_only=settings.read_only,
+                identity=identity_of(settings),
+                limits=limits_of(settings, storage),
+                state=self._state,
+                clock=_milliseconds,
+                third_party_copy=_copy_services(settings),
+            )
+            disk = Disk(settings, unit, table=unit.table, possible=storage.capabilities)
+            disk.apply_attributes()
+        except BaseException:
+            storage.withdraw()
+            raise
+        return disk
+
+    # -- Change --------------------------------------------------------------------------------------------------------
+
+    def set_attributes(self, settings: Backstore) -> None:
+        """Other attributes (`settings` has no others that differ): initiators hear of what they know otherwise."""
+        disk = self._disks[settings.key]
+        disk.settings = settings
+        if disk.unit is not None:
+            before = disk.unit.limits, disk.unit.backstore.capabilities
+            disk.unit.limits = limits_of(settings, disk.unit.backstore)
+            disk.apply_attributes()
+            if before != (disk.unit.limits, disk.unit.backstore.capabilities):
+                disk.unit.unit_attentions.establish_for_all(Sense.INQUIRY_DATA_HAS_CHANGED)
+            disk.unit.refresh_grants()
+            online_change.change_identity(disk.unit, identity_of(settings))
+
+    def set_settings(self, settings: Backstore) -> None:
+        """What the running unit does not depend on."""
+        self._disks[settings.key].settings = settings
+
+    async def resize(self, settings: Backstore) -> None:
+        """Another size, while the disk is in use; raises `ConfigurationError`, and it keeps its size."""
+        disk = self._disks[settings.key]
+        if disk.unit is not None and settings.size is not None and settings.size != disk.unit.backstore.size:
+            await self._resize(disk.unit, settings.size)
+        disk.settings = settings
+
+    async def _resize(self, unit: LogicalUnit, size: int) -> None:
+        over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+        def done(error: Exception | None) -> None:
+            if not over.done():
+                over.set_result(error)
+
+        online_change.resize(unit, size, self._executor, done)
+        try:
+            async with asyncio.timeout(RESIZE_SECONDS):
+                error = await over
+        except TimeoutError:
+            raise ConfigurationError(
+                f"the size did not change within {RESIZE_SECONDS:.0f} s", "it may yet, when its storage answers"
+            ) from None
+        if error is not None:
+            raise ConfigurationError(f"the size cannot change: {error}") from error
+
+    # -- Go ------------------------------------------------------------------------------------------------------------
+
+    async def delete(self, key: BackstoreKey) -> str:
+        """Let go of the storage; gives a warning if that is not over in time, or not everything could be kept."""
+        disk = self._disks.pop(key)
+        return "" if disk.unit is None else await self._close(disk.unit, str(key))
+
+    async def close(self) -> list[str]:
+        """Let go of all storage; gives the warnings."""
+        disks, self._disks = self._disks, {}
+        warnings = [await self._close(disk.unit, str(key)) for key, disk in disks.items() if disk.unit is not None]
+        return [warning for warning in warnings if warning]
+
+    async def _close(self, unit: LogicalUnit, name: str) -> str:
+        unit.stop_background()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await _idle(unit)
+            await in_thread(unit.backstore.close, timeout=CLOSE_SECONDS)
+        except TimeoutError:
+            return f"{name} is still busy with what its storage does not answer: its storage stays open"
+        except BackstoreError as error:
+            return f"{name}: not everything could be made durable: {error}"
+        return ""
+
+
+async def _idle(unit: LogicalUnit) -> None:
+    """Wait until nothing touches the storage of a unit that nobody sees any more."""
+    idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done() -> None:
+        if not idle.done():
+            idle.set_result(None)
+
+    tasks = list(unit.task_set)
+    unit.task_set.when_ended(tasks, lambda: unit.grants.when_idle(done))
+    await idle
+
+
+def _spec(settings: Backstore, *, create: bool) -> BackstoreSpec:
+    """What is there is taken with the size that it has, but for what is made now."""
+    in_memory = settings.key.kind == "ramdisk"
+    is_null = in_memory and str(settings.options.get("nullio", 0)).lower() in {"1", "true", "yes"}
+    return BackstoreSpec(
+        kind="null" if is_null else settings.key.kind,
+        path=settings.path or str(settings.key),
+        size=settings.size if create or in_memory else None,
+        create=create,
+        read_only=settings.read_only,
+        write_back=settings.write_back,
+        block_length=block_length_of(settings),
+        options={name: str(value) for name, value in settings.options.items()},
+    )
+
+
+def _copy_services(settings: Backstore) -> CopyServices | None:
+    if not settings.attributes.get("emulate_3pc", 1):
+        return None
+    return CopyServices(randomness=secrets.token_bytes, clock=time.monotonic)
+
+
+def _milliseconds() -> int:
+    """Since 1970-01-01 00:00 UTC."""
+    return time.time_ns() // 1_000_000

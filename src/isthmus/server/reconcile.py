@@ -1,0 +1,264 @@
+"""Does the changes of a configuration on the running server, one by one, in the order that `config.diff` has put them.
+
+Whatever a change does not name stays as it is: sessions go on, and what they see changes under them. Only opening,
+resizing and closing storage takes time; each of these is bounded.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import structlog
+
+from isthmus.config.acl_changes import AclChange, RemoveAcl
+from isthmus.config.changes import (
+    BackstoreChange,
+    Change,
+    CreateBackstore,
+    CreateTarget,
+    DeleteBackstore,
+    DeleteTarget,
+    ResizeBackstore,
+    SetBackstoreAttributes,
+    SetDiscoveryAuthentication,
+)
+from isthmus.config.group_changes import AddPortal, CreatePortalGroup, DeletePortalGroup, GroupChange, RemovePortal
+from isthmus.config.model import Backstore
+from isthmus.config.model import PortalGroup as GroupSettings
+from isthmus.engine.reference import ReferenceEngine
+from isthmus.iscsi.session import Session
+from isthmus.names import IscsiName
+from isthmus.scsi.device_server import OnInternalError
+from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.nexus import LunMapping, Nexus
+from isthmus.scsi.task_router import TaskRouter
+from isthmus.server.disks import Disks
+from isthmus.server.group_rules import GroupRules, discovery_authentication
+from isthmus.server.login_policy import Directory
+from isthmus.server.options import Portal
+from isthmus.server.portal_set import PortalSet
+from isthmus.target.portal_group import Portal as ListeningPortal
+from isthmus.target.portal_group import PortalGroup
+from isthmus.target.target_node import TargetNode
+
+__all__ = ["Reconciler", "RunningGroup"]
+
+_PORT_IDENTIFIERS: Final = 0xFFFF
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class RunningGroup:
+    """A portal group as it runs."""
+
+    node: TargetNode
+    group: PortalGroup
+    rules: GroupRules
+
+    def sessions(self) -> Iterator[tuple[Session, Nexus]]:
+        """Its sessions, with what each sees."""
+        for session, nexus in list(self.node.nexuses.items()):
+            if nexus.target_portal_group_tag == self.group.target_portal_group_tag:
+                yield session, nexus
+
+
+class Reconciler:
+    """The one who changes what runs."""
+
+    def __init__(
+        self,
+        engine: ReferenceEngine,
+        directory: Directory,
+        disks: Disks,
+        portals: PortalSet,
+        *,
+        default_portals: tuple[Portal, ...],
+        on_internal_error: OnInternalError | None = None,
+    ) -> None:
+        """`default_portals` are those of portal groups that name none."""
+        self._engine = engine
+        self._directory = directory
+        self._disks = disks
+        self._portals = portals
+        self._default_portals = default_portals
+        self._on_internal_error = on_internal_error
+        self.groups: dict[tuple[IscsiName, int], RunningGroup] = {}
+        self._port_identifiers: dict[int, tuple[IscsiName, int]] = {}
+        self._portals_changed = False
+        portals.on_change = self._show_portals
+
+    # -- All of them ---------------------------------------------------------------------------------------------------
+
+    async def load(self, changes: Iterable[Change]) -> None:
+        """Do the changes that lead from nothing to a saved configuration. Storage that cannot be had stops nothing."""
+        stores: list[Backstore] = []
+        rest: list[Change] = []
+        for change in changes:
+            if isinstance(change, CreateBackstore):
+                stores.append(change.backstore)
+            else:
+                rest.append(change)
+        await self._disks.load(stores)
+        for change in rest:
+            await self._do(change)
+        self._update_portals()
+
+    async def prepare(self, changes: Iterable[Change]) -> None:
+        """Open the new storage, so that what cannot be opened stops the plan before its first step.
+
+        Storage that another backstore is still to let go of is opened in its turn. Raises `ConfigurationError`.
+        """
+        changes = tuple(changes)
+        going = {change.key for change in changes if isinstance(change, DeleteBackstore)}
+        paths = {self._disks[key].settings.path for key in going}
+        await self._disks.prepare(
+            change.backstore
+            for change in changes
+            if isinstance(change, CreateBackstore)
+            and change.key not in going
+            and not (change.backstore.path and change.backstore.path in paths)
+        )
+
+    async def apply(self, changes: Iterable[Change], done: list[Change]) -> list[str]:
+        """Do the changes; gives warnings. Each that is done is appended to `done`, whatever becomes of the others."""
+        warnings = []
+        try:
+            for change in changes:
+                if warning := await self._do(change):
+                    warnings.append(warning)
+                done.append(change)
+        finally:
+            if self._portals_changed:
+                self._update_portals()
+        return warnings
+
+    async def _do(self, change: Change) -> str:
+        if isinstance(change, BackstoreChange):
+            return await self._do_backstore(change)
+        if isinstance(change, GroupChange):
+            self._do_group(change)
+        elif isinstance(change, CreateTarget):
+            self._directory.add(TargetNode(change.name, TaskRouter(self._engine.workers, self._on_internal_error)))
+        elif isinstance(change, DeleteTarget):
+            self._delete_target(change.name)
+        elif isinstance(change, SetDiscoveryAuthentication):
+            self._directory.discovery_authentication = discovery_authentication(change.discovery)
+        else:
+            raise TypeError(f"nobody knows how to do {type(change).__name__}")
+        return ""
+
+    # -- Backstores ----------------------------------------------------------------------------------------------------
+
+    async def _do_backstore(self, change: BackstoreChange) -> str:
+        if isinstance(change, CreateBackstore):
+            await self._disks.create(change.backstore)
+            return ""
+        if isinstance(change, DeleteBackstore):
+            return await self._disks.delete(change.key)
+        settings = change.edit(self._disks[change.key].settings)
+        if isinstance(change, ResizeBackstore):
+            await self._disks.resize(settings)
+        elif isinstance(change, SetBackstoreAttributes):
+            self._disks.set_attributes(settings)
+        else:
+            self._disks.set_settings(settings)
+        return ""
+
+    # -- Portal groups -------------------------------------------------------------------------------------------------
+
+    def _do_group(self, change: GroupChange) -> None:
+        key = change.target, change.tag
+        if isinstance(change, CreatePortalGroup):
+            self._create_group(*key)
+        elif isinstance(change, DeletePortalGroup):
+            self._delete_group(self.groups[key])
+        else:
+            self._change_group(self.groups[key], change)
+
+    def _create_group(self, name: IscsiName, tag: int) -> None:
+        node = self._directory.targets[name]
+        rules = GroupRules(GroupSettings(tag=tag, enable=False), self._disks.unit)
+        group = PortalGroup(
+            target_portal_group_tag=tag, relative_target_port_id=self._port_identifier(name, tag), access=rules
+        )
+        node.portal_groups[tag] = group
+        self.groups[name, tag] = RunningGroup(node, group, rules)
+        self._portals_changed = True
+
+    def _port_identifier(self, name: IscsiName, tag: int) -> int:
+        """A relative target port identifier that no other group has, and the same after a restart.
+
+        A disk may be reached through several targets, and knows their ports by these numbers alone (SPC-5 §5.14.6).
+        """
+        start = int.from_bytes(sha256(f"{name},t,{tag}".encode()).digest()[:4])
+        for step in range(_PORT_IDENTIFIERS):
+            number = (start + step) % _PORT_IDENTIFIERS + 1
+            if self._port_identifiers.setdefault(number, (name, tag)) == (name, tag):
+                return number
+        raise OverflowError("there are 65535 portal groups already")
+
+    def _change_group(self, running: RunningGroup, change: GroupChange) -> None:
+        before, after = running.rules.settings, change.edit(running.rules.settings)
+        running.rules.settings = after
+        if isinstance(change, AddPortal | RemovePortal):
+            self._portals_changed = True
+        elif isinstance(change, RemoveAcl):
+            self._end(running, f"{change.initiator} may not log in any more", lambda name: name == change.initiator)
+        elif before.enable and not after.enable:
+            self._end(running, "the portal group is disabled")
+        else:
+            named = change.initiator if isinstance(change, AclChange) else None
+            self._show_luns(running, named)
+
+    def _show_luns(self, running: RunningGroup, initiator: IscsiName | None) -> None:
+        """Let the sessions of the group (of one initiator, if one is named) see what they should see now."""
+        for session, nexus in running.sessions():
+            if initiator in {None, session.initiator_name}:
+                wanted = running.rules.mappings(IscsiName(session.initiator_name))
+                for lun in [lun for lun in nexus.mappings if _unit(nexus.mappings, lun) is not _unit(wanted, lun)]:
+                    running.node.router.unmap_lun(nexus, lun)
+                for lun, mapping in wanted.items():
+                    if nexus.mappings.get(lun) != mapping:
+                        running.node.router.map_lun(nexus, lun, mapping)
+
+    def _end(self, running: RunningGroup, reason: str, concerns: Callable[[str], bool] = lambda _: True) -> None:
+        for session, _ in running.sessions():
+            if concerns(session.initiator_name):
+                self._engine.end_session(session, reason)
+
+    def _delete_group(self, running: RunningGroup) -> None:
+        tag = running.group.target_portal_group_tag
+        self._end(running, "the portal group is deleted")
+        del running.node.portal_groups[tag], self.groups[running.node.name, tag]
+        del self._port_identifiers[running.group.relative_target_port_id]
+        self._portals_changed = True
+
+    def _delete_target(self, name: IscsiName) -> None:
+        for running in [running for running in self.groups.values() if running.node.name == name]:
+            self._delete_group(running)
+        del self._directory.targets[name]
+
+    # -- Portals -------------------------------------------------------------------------------------------------------
+
+    def wanted_portals(self, running: RunningGroup) -> tuple[Portal, ...]:
+        """Where a group is to listen."""
+        named = tuple(Portal(portal.address, portal.port) for portal in running.rules.settings.portals)
+        return named or self._default_portals
+
+    def _update_portals(self) -> None:
+        self._portals_changed = False
+        self._portals.want({portal for running in self.groups.values() for portal in self.wanted_portals(running)})
+        self._show_portals()
+
+    def _show_portals(self) -> None:
+        """Each group has the portals that listen: it is found, and told of, at these."""
+        for running in self.groups.values():
+            bound = [self._portals.bound(portal) for portal in self.wanted_portals(running)]
+            running.group.portals = [ListeningPortal(portal.address, portal.port) for portal in bound if portal]
+
+
+def _unit(mappings: Mapping[int, LunMapping], lun: int) -> LogicalUnit | None:
+    mapping = mappings.get(lun)
+    return None if mapping is None else mapping.logical_unit

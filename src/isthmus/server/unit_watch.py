@@ -1,0 +1,69 @@
+"""What the server looks after while it serves: how full thin storage is, and what size storage has been given."""
+
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+
+from isthmus.backstores.base import Space
+from isthmus.backstores.operations import MeasureSpace
+from isthmus.errors import BackstoreError
+from isthmus.scsi.block_executor import BlockExecutor
+from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.online_change import follow_size
+
+__all__ = ["MEASURE_EVERY", "UnitWatch"]
+
+MEASURE_EVERY: Final = 2.0
+"""Seconds between two measurements of the space of a unit whose initiators want to be warned."""
+
+_log = structlog.get_logger()
+
+
+class UnitWatch:
+    """Watches the units of a server, which are LUN 0, 1, … in order."""
+
+    def __init__(self, units: Sequence[LogicalUnit], executor: BlockExecutor, loop: AbstractEventLoop) -> None:
+        self._units = units
+        self._executor = executor
+        self._loop = loop
+        self._timer: TimerHandle | None = None
+        self._being_measured: set[LogicalUnit] = set()
+
+    def start(self) -> None:
+        """Measure from now on. A unit without a threshold costs nothing."""
+        self._timer = self._loop.call_later(MEASURE_EVERY, self._measure)
+
+    def stop(self) -> None:
+        """Measure no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _measure(self) -> None:
+        for unit in self._units:
+            # A measurement that takes longer than the period, on storage that hangs, is not asked for twice.
+            if unit.thresholds.is_wanted and unit not in self._being_measured:
+                self._being_measured.add(unit)
+                self._executor.submit(unit.backstore, MeasureSpace(), partial(self._measured, unit))
+        self.start()
+
+    def _measured(self, unit: LogicalUnit, space: Space | None, error: BackstoreError | None) -> None:
+        self._being_measured.discard(unit)
+        if error is None:  # else the executor has logged it, and nothing is known
+            unit.thresholds.observe(space)
+
+    def follow_sizes(self) -> None:
+        """Let each unit have the size that its storage has by now."""
+        for lun, unit in enumerate(self._units):
+            follow_size(unit, self._executor, partial(_followed, lun, unit, unit.backstore.size))
+
+
+def _followed(lun: int, unit: LogicalUnit, before: int, error: Exception | None) -> None:
+    size = unit.backstore.size
+    if error is not None:
+        _log.warning("the size of the storage cannot be taken over", lun=lun, bytes=size, problem=str(error))
+    elif size != before:
+        _log.info("size changed", lun=lun, bytes_before=before, bytes=size)
