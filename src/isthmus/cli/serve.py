@@ -14,6 +14,7 @@ from isthmus.names import IscsiName
 from isthmus.server.options import (
     BLOCK_LENGTHS,
     MAX_CONNECTIONS,
+    PHYSICAL_BLOCK_LENGTHS,
     ChapCredential,
     DigestMethod,
     FileUnit,
@@ -71,6 +72,11 @@ def default_portal() -> Portal:
     show_default=True,
     help="Bytes in a logical block.",
 )
+@click.option(
+    "--physical-block-size",
+    type=click.Choice([str(length) for length in PHYSICAL_BLOCK_LENGTHS]),
+    help="Bytes that the storage writes at once.  [default: what it says]",
+)
 @click.option("--chap-user", metavar="NAME", help="The name that initiators must log in with (CHAP).")
 @click.option("--chap-secret-file", type=click.Path(path_type=Path), metavar="FILE", help="Holds its secret.")
 @click.option("--mutual-user", metavar="NAME", help="The name that the target proves itself with (mutual CHAP).")
@@ -115,6 +121,7 @@ def serve(
     removable: bool,
     write_through: bool,
     block_size: str,
+    physical_block_size: str | None,
     chap_user: str | None,
     chap_secret_file: Path | None,
     mutual_user: str | None,
@@ -129,7 +136,7 @@ def serve(
     """Export each PATH, a file or a block device, as LUN 0, 1, … of one iSCSI target.
 
     For each LUN it prints a line `ready: iscsi://ADDR:PORT/NAME/LUN` when it accepts connections. SIGTERM or Ctrl-C
-    stops it in order; a second one at once.
+    stops it in order; a second one at once. SIGHUP makes it look at the sizes of files and devices again.
     """
     options = ServeOptions(
         units=(*(FileUnit(path=path, size=size) for path in paths), *(MemoryUnit(size=length) for length in ram)),
@@ -139,6 +146,7 @@ def serve(
         removable=removable,
         write_back=not write_through,
         block_length=int(block_size),
+        physical_block_length=int(physical_block_size) if physical_block_size else None,
         chap=credential("chap", chap_user, chap_secret_file),
         mutual_chap=credential("mutual", mutual_user, mutual_secret_file),
         header_digests=header_digest,

@@ -22,6 +22,7 @@ import structlog
 
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import WOULD_BLOCK, BlockOperation
+from isthmus.engine.failure_log import FailureLog
 from isthmus.errors import BackstoreError
 from isthmus.scsi.block_executor import Done
 
@@ -57,6 +58,7 @@ class WorkerPool:
         """`after_batch` is called on the loop after each batch of results has been delivered."""
         self._loop = loop
         self._after_batch = after_batch
+        self._failures = FailureLog()
         self._crews: dict[Backstore, _Crew] = {}
         self._results: deque[_Result] = deque()
         self._under_way = 0
@@ -70,6 +72,7 @@ class WorkerPool:
         try:
             result = operation.run_inline(backstore)
         except BackstoreError as error:
+            self._failures.report(backstore, error)
             done(None, error)
             return
         if result is WOULD_BLOCK:
@@ -83,12 +86,14 @@ class WorkerPool:
             self._hand_over(backstore, jobs)
             return
         for operation, done in jobs:
-            done(*_outcome(operation, backstore))
+            done(*_outcome(operation, backstore, self._failures))
 
     def _hand_over(self, backstore: Backstore, jobs: Sequence[Job]) -> None:
         crew = self._crews.get(backstore)
         if crew is None:
-            crew = self._crews[backstore] = _Crew(backstore, self._loop, self._results, self._bell, self._deliver)
+            crew = self._crews[backstore] = _Crew(
+                backstore, self._loop, self._results, self._bell, self._failures, self._deliver
+            )
         self._under_way += len(jobs)
         crew.put(jobs)
 
@@ -156,6 +161,7 @@ class _Crew:
         loop: AbstractEventLoop,
         results: deque[_Result],
         bell: _Bell,
+        failures: FailureLog,
         deliver: Callable[[], None],
     ) -> None:
         """Workers put into `results` and ring the `bell`; `deliver` is called on the loop for what has not been rung."""
@@ -163,6 +169,7 @@ class _Crew:
         self._loop = loop
         self._results = results
         self._bell = bell
+        self._failures = failures
         self._deliver = deliver
         self._jobs: deque[Job] = deque()
         self._wake: SimpleQueue[bool] = SimpleQueue()
@@ -234,7 +241,7 @@ class _Crew:
                 operation, done = self._jobs.popleft()
             except IndexError:
                 break
-            self._results.append((done, *_outcome(operation, self._backstore)))
+            self._results.append((done, *_outcome(operation, self._backstore, self._failures)))
             self._finished += 1
             now = time.monotonic()
             ring = now - rung <= PATIENCE
@@ -260,8 +267,11 @@ class _Crew:
         return False
 
 
-def _outcome(operation: Runnable, backstore: Backstore) -> tuple[Any, Exception | None]:
+def _outcome(operation: Runnable, backstore: Backstore, failures: FailureLog) -> tuple[Any, Exception | None]:
     try:
         return operation.run(backstore), None
+    except BackstoreError as error:
+        failures.report(backstore, error)
+        return None, error
     except Exception as error:  # noqa: BLE001  whatever it was, the task must get an end
         return None, error

@@ -194,6 +194,13 @@ def test_removable(served: list[ServeOptions]) -> None:
     assert served[0].removable
 
 
+def test_physical_block_size(served: list[ServeOptions]) -> None:
+    """What the storage says, or what the operator says."""
+    assert run(["serve", "disk.img"]) == 0
+    assert run(["serve", "--physical-block-size", "4096", "disk.img"]) == 0
+    assert [options.physical_block_length for options in served] == [None, 4096]
+
+
 def test_replace_lost_reservations(served: list[ServeOptions]) -> None:
     """Damaged reservations are accepted only by one who says so."""
     assert run(["serve", "disk.img"]) == 0

@@ -76,6 +76,8 @@ def test_a_portal_is_checked_when_it_is_made(address: str, port: int) -> None:
         ({"units": ()}, "--ram SIZE"),
         ({"portals": ()}, "--portal"),
         ({"block_length": 520}, "use 512 or 4096"),
+        ({"physical_block_length": 1024}, "use 512 or 4096"),
+        ({"block_length": 4096, "physical_block_length": 512}, "at least as long"),
         ({"max_connections": 0}, "use 1 to 8"),
         ({"max_connections": 9}, "use 1 to 8"),
         ({"mutual_chap": TARGET}, "add --chap-user"),
