@@ -202,6 +202,17 @@ def test_spc2_reservation_excludes_others() -> None:
     assert access(state, UNREGISTERED) == (True, True)
 
 
+@pytest.mark.parametrize("reservation_type", ReservationType)
+def test_is_held_by(reservation_type: ReservationType) -> None:
+    """A nexus holds the unit by RESERVE, by a persistent reservation of its own, or as one of all registrants."""
+    state = reserved(reservation_type)
+    holders = [nexus for nexus in ROLES.values() if state.is_held_by(nexus)]
+    assert holders == ([HOLDER, REGISTERED] if reservation_type.all_registrants else [HOLDER])
+    spc2 = Reservations()
+    spc2.spc2_reserve(UNREGISTERED)
+    assert [nexus for nexus in ROLES.values() if spc2.is_held_by(nexus)] == [UNREGISTERED]
+
+
 def access(state: Reservations, nexus: Nexus) -> tuple[bool, bool]:
     """Whether it may read, and write."""
     return not state.excludes_reads(nexus), not state.excludes_writes(nexus)
