@@ -4,7 +4,6 @@ import asyncio
 import errno
 import os
 import socket
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -36,31 +35,40 @@ class LoginLimiter:
 
     def __init__(self) -> None:
         """Nothing in login."""
-        self._tasks: dict[str, deque[asyncio.Task[None]]] = {}
-        self._all: deque[asyncio.Task[None]] = deque()
+        self._of_address: dict[str, dict[asyncio.Task[None], None]] = {}
+        """The logins of each address, the oldest first."""
+        self._all: dict[asyncio.Task[None], str] = {}
+        """Every login with its address, the oldest first."""
 
     def start(self, address: str, login: Coroutine[Any, Any, None]) -> None:
         """Run `login`."""
-        tasks = self._tasks.setdefault(address, deque())
-        if len(tasks) >= MAX_LOGINS_OF_ADDRESS:
-            self._give_up(tasks[0], address)
+        of_address = self._of_address.get(address, {})
+        if len(of_address) >= MAX_LOGINS_OF_ADDRESS:
+            self._give_up(next(iter(of_address)))
         elif len(self._all) >= MAX_LOGINS:
-            self._give_up(self._all[0], address)
+            self._give_up(next(iter(self._all)))
         task = asyncio.get_running_loop().create_task(login)
-        tasks.append(task)
-        self._all.append(task)
-        task.add_done_callback(lambda ended: self._ended(address, ended))
+        self._all[task] = address
+        self._of_address.setdefault(address, {})[task] = None
+        task.add_done_callback(self._ended)
 
-    def _give_up(self, task: asyncio.Task[None], address: str) -> None:
-        _log.warning("too many connections in login: the oldest is closed", address=address)
+    def _give_up(self, task: asyncio.Task[None]) -> None:
+        """Cancel a login; from now on it does not count, though it ends only in the next turn of the loop."""
+        _log.warning("too many connections in login: the oldest is closed", address=self._all[task])
+        self._forget(task)
         task.cancel()
 
-    def _ended(self, address: str, task: asyncio.Task[None]) -> None:
-        self._all.remove(task)
-        tasks = self._tasks[address]
-        tasks.remove(task)
-        if not tasks:
-            del self._tasks[address]
+    def _forget(self, task: asyncio.Task[None]) -> str | None:
+        address = self._all.pop(task, None)
+        if address is not None:
+            of_address = self._of_address[address]
+            del of_address[task]
+            if not of_address:
+                del self._of_address[address]
+        return address
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        address = self._forget(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("internal error in login", address=address, exc_info=error)
 
