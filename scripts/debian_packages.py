@@ -24,6 +24,7 @@ APT_INSTALL = (
     "apt-get", "install", "-q", "-y", "--no-install-recommends", "--no-remove", "-o", "DPkg::Lock::Timeout=120",
 )  # fmt: skip
 POLICY = Path("/usr/sbin/policy-rc.d")
+VIRTUAL_MACHINE = "tests/interop/vm"
 NOBODY_LISTENS = "iscsi://127.0.0.1:1/iqn.2026-01.org.isthmus:nobody/0"
 
 
@@ -43,6 +44,11 @@ NEEDS = {
         ),
         Need(package="qemu-utils", command="qemu-img", without="QEMU in tests/interop"),
         Need(package="qemu-block-extra", command="", without="QEMU in tests/interop"),
+        Need(package="qemu-system-x86", command="qemu-system-x86_64", without=VIRTUAL_MACHINE),
+        Need(package="debootstrap", command="debootstrap", without=VIRTUAL_MACHINE),
+        Need(package="cpio", command="cpio", without=VIRTUAL_MACHINE),
+        Need(package="zstd", command="zstd", without=VIRTUAL_MACHINE),
+        Need(package="e2fsprogs", command="mke2fs", without=VIRTUAL_MACHINE),
     ),
     "bench": (
         Need(package="libiscsi-bin", command="iscsi-perf", without="the read figures of make bench"),
@@ -137,6 +143,15 @@ def install_qemu_block_extra() -> None:
         apt([*APT_INSTALL, "--allow-downgrades", *same_candidate("qemu-utils", "qemu-block-extra")])
 
 
+def install_qemu_system() -> None:
+    """Install the machine emulator beside a qemu-utils out of backports: it has to come from there too, with its firmware."""
+    if "~bpo" not in installed_version("qemu-utils"):
+        return
+    with backports() as (options, suite):
+        if options and apt(["apt-get", "update", "-q"], *options):
+            apt([*APT_INSTALL, "-t", suite, "qemu-system-x86"], *options)
+
+
 def same_candidate(*packages: str) -> list[str]:
     """Each of `packages` at the newest version that the sources offer for all of them."""
     offered: list[list[str]] = []
@@ -225,6 +240,8 @@ def install(missing: Sequence[Need]) -> None:
                 apt([*APT_INSTALL, package])
         if not qemu_speaks_iscsi():
             install_qemu_block_extra()
+        if any(need.package == "qemu-system-x86" and not is_present(need) for need in missing):
+            install_qemu_system()
 
 
 def main(purpose: str) -> int:
