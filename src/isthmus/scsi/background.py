@@ -83,7 +83,7 @@ class BackgroundRun:
         executor: BlockExecutor,
         steps: BackgroundSteps,
         over: OnOver,
-        asked: Callable[[BlockOperation], None] = lambda operation: None,
+        asked: Callable[[BlockOperation], None] = lambda _: None,
     ) -> None:
         """`over` is called at the end, `asked` with each operation before it starts."""
         self._unit = unit

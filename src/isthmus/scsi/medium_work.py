@@ -13,6 +13,7 @@ further then without being asked: what is served under the same name may be anot
 """
 
 import enum
+import errno
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -156,6 +157,7 @@ def work_on_medium(
         # What began before must not come after.
         yield Barrier(unit.backstore.size)
         for step in steps():
+            _check_extent(unit, step)
             yield step
             work.done += step.extent[1]
         yield Flush()
@@ -164,6 +166,12 @@ def work_on_medium(
         _end(unit, failure)
         raise CheckCondition(operation.failed) from None
     _end(unit, None)
+
+
+def _check_extent(unit: "LogicalUnit", step: BlockOperation) -> None:
+    """Storage that has shrunk meanwhile is not what was to be worked on, and must not grow again by that."""
+    if step.exceeds(unit.backstore.size):
+        raise BackstoreError(errno.ENXIO, "the storage has shrunk while its medium was worked on")
 
 
 def forget_medium_failure(unit: "LogicalUnit") -> BackgroundSteps:

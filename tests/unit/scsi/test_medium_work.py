@@ -155,6 +155,18 @@ def test_server_that_stops() -> None:
     assert make_unit(state=work.store).medium_failure == MediumFailure(MediumOperation.SANITIZE, unrestricted=True)
 
 
+def test_storage_that_shrinks() -> None:
+    """Nothing is written behind an end that has come nearer: the operation fails instead."""
+    work = Work(MediumOperation.FORMAT)
+    for _ in range(2):
+        work.executor.finish()
+    work.unit.backstore.size = 1 << 19
+    work.executor.finish()
+    (error,) = work.over
+    assert isinstance(error, CheckCondition)
+    assert work.unit.medium_failure == MediumFailure(MediumOperation.FORMAT)
+
+
 def test_waits_for_what_is_under_way() -> None:
     """A read that began before is over before the first block changes."""
     executor = HeldExecutor()

@@ -209,8 +209,13 @@ PAGES: Final[tuple[ModePage, ...]] = (
         name="Control Extension",
         length=32,
         source="SPC-5 §7.5.11",
-        # The operator may move target port groups between access states at any time.
-        fields=(ModeField(name="IALUAE", byte=4, bit=0, default=1),),
+        fields=(
+            # The timestamp follows the system's clock until an initiator sets it.
+            ModeField(name="TCMOS", byte=4, bit=2, default=1),
+            ModeField(name="SCSIP", byte=4, bit=1, default=1),
+            # The operator may move target port groups between access states at any time.
+            ModeField(name="IALUAE", byte=4, bit=0, default=1),
+        ),
     ),
     # No failure is predicted, and the page says so: DEXCPT 1, MRIE 0.
     ModePage(

@@ -24,7 +24,7 @@ DEFAULTS = {
     (0x02, 0): bytes(14),
     (0x08, 0): b"\x04" + bytes(17),
     (0x0A, 0): bytes.fromhex("02100040 0000 ffff 0000"),
-    (0x0A, 1): b"\x01" + bytes(27),
+    (0x0A, 1): b"\x07" + bytes(27),
     (0x1C, 0): b"\x08" + bytes(9),
     (0x1C, 2): bytes(12) + bytes.fromhex("0001000000000000 0102000000000000"),
 }
