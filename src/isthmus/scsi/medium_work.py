@@ -15,22 +15,26 @@ further then without being asked: what is served under the same name may be anot
 import enum
 import errno
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from isthmus.backstores.operations import Barrier, BlockOperation, Flush
 from isthmus.errors import BackstoreError, ConfigurationError
-from isthmus.scsi.background import BackgroundSteps
+from isthmus.scsi.background import Background, BackgroundSteps, OnOver
+from isthmus.scsi.deferred_errors import deferring
 from isthmus.scsi.sense import CheckCondition, ProgressIndication, Sense, SenseData
 from isthmus.scsi.state_store import MEDIUM_WORK, SaveState, UnitStateStore
+from isthmus.scsi.waiting import Until
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
+    from isthmus.scsi.nexus import Nexus
 
 __all__ = [
     "MediumFailure",
     "MediumOperation",
     "MediumWork",
+    "behind_the_status",
     "forget_medium_failure",
     "load_medium_failure",
     "work_on_medium",
@@ -83,6 +87,24 @@ class MediumWork:
     total: int
     """Bytes to be changed in all."""
     done: int = 0
+    is_recorded: bool = False
+    """Whether the end of the process would be noticed: nothing has been changed before that."""
+    _waiters: list[OnOver] = field(default_factory=list)
+
+    def when_recorded(self, told: OnOver) -> None:
+        """Call `told` once the operation is recorded, or with the error for which it is not."""
+        if self.is_recorded:
+            told(None, None)
+        else:
+            self._waiters.append(told)
+
+    def recorded(self, error: BackstoreError | None) -> bool:
+        """The operation is recorded, or cannot be; says whether anybody has waited for it."""
+        self.is_recorded = error is None
+        waiters, self._waiters = self._waiters, []
+        for told in waiters:
+            told(None, error)
+        return bool(waiters)
 
     @property
     def sense_data(self) -> SenseData:
@@ -150,9 +172,12 @@ def work_on_medium(
     unit.refresh_grants()
     try:
         yield SaveState(unit.state, unit.identity.serial, MEDIUM_WORK, failure.to_bytes())
-    except BackstoreError:
+    except BackstoreError as error:
         _end(unit, unit.medium_failure)
+        if work.recorded(error):
+            return
         raise
+    work.recorded(None)
     try:
         # What began before must not come after.
         yield Barrier(unit.backstore.size)
@@ -166,6 +191,16 @@ def work_on_medium(
         _end(unit, failure)
         raise CheckCondition(operation.failed) from None
     _end(unit, None)
+
+
+def behind_the_status(unit: "LogicalUnit", nexus: "Nexus", work: BackgroundSteps) -> BackgroundSteps:
+    """Start `work`, which is `work_on_medium`, and come back for the status once it cannot be forgotten any more.
+
+    Of a later failure `nexus` hears by a deferred error. Raises `BackstoreError` if the work could not be recorded.
+    """
+    yield Background(deferring(unit, nexus, work), awaited=False)
+    if unit.medium_work is not None:
+        yield Until(unit.medium_work.when_recorded)
 
 
 def _check_extent(unit: "LogicalUnit", step: BlockOperation) -> None:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 from isthmus.backstores.operations import BlockOperation, Discard, WriteRepeated, WriteZeroes
 from isthmus.scsi.background import Background
 from isthmus.scsi.cdb import Command
-from isthmus.scsi.deferred_errors import deferring
-from isthmus.scsi.medium_work import MediumOperation, work_on_medium
+from isthmus.scsi.medium_work import MediumOperation, behind_the_status, work_on_medium
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sbc.sanitize import steps_through
 from isthmus.scsi.sense import CheckCondition, Sense
@@ -96,7 +95,7 @@ def format_unit(unit: "LogicalUnit", task: Task) -> Steps:
     length = unit.num_blocks * unit.block_length
     work = work_on_medium(unit, MediumOperation.FORMAT, lambda: _steps(unit, length, asked.block), total=length)
     if asked.immediate:
-        yield Background(deferring(unit, task.nexus, work), awaited=False)
+        yield from behind_the_status(unit, task.nexus, work)
     else:
         yield Background(work, awaited=True)
     return Response(data_out_consumed=asked.length)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 from isthmus.backstores.operations import BlockOperation, Discard, Flush, WriteRepeated
 from isthmus.scsi.background import Background, BackgroundSteps
 from isthmus.scsi.cdb import Command
-from isthmus.scsi.deferred_errors import deferring
-from isthmus.scsi.medium_work import MediumOperation, forget_medium_failure, work_on_medium
+from isthmus.scsi.medium_work import MediumOperation, behind_the_status, forget_medium_failure, work_on_medium
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.spc.parameter_data import invalid_in_cdb, invalid_in_list, parameter_list
@@ -163,7 +162,7 @@ def block_erase(unit: "LogicalUnit", task: Task) -> Steps:
 def _sanitize(unit: "LogicalUnit", task: Task, work: BackgroundSteps) -> Steps:
     """Do `work`, which no abort, reset or loss of the nexus ends; with IMMED, behind the status."""
     if _command(task).immediate:
-        yield Background(deferring(unit, task.nexus, work), awaited=False)
+        yield from behind_the_status(unit, task.nexus, work)
     else:
         yield Background(work, awaited=True)
     return GOOD

@@ -143,8 +143,10 @@ def test_immediate() -> None:
     """IMMED stands in the list; the unit is not ready behind the status, and tells how far it is."""
     executor = HeldExecutor()
     bench = Bench(unit=make_unit(), executor=executor)
-    assert bench.run(format_unit(FMTDATA), short_list(IMMED)).status is Status.GOOD
+    task = bench.start(format_unit(FMTDATA), short_list(IMMED))
     assert refusal(bench.run(TEST_UNIT_READY))[0] is IN_PROGRESS
+    executor.finish()
+    assert bench.owner.status(task) is Status.GOOD
     assert refusal(bench.run(write_10(0, 1), bytes(512)))[0] is IN_PROGRESS
     assert refusal(bench.run(format_unit()))[0] is IN_PROGRESS
     assert bench.run(bytes((0x1A, 0, 0x3F, 0, 255, 0))).status is Status.GOOD

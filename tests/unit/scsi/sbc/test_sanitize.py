@@ -175,14 +175,42 @@ def test_waits_for_the_end() -> None:
 
 
 def test_immediate() -> None:
-    """With IMMED the status comes first, and the unit is closed by then."""
+    """With IMMED the status comes as soon as the operation is recorded, and the unit is closed by then."""
     executor = HeldExecutor()
     bench = Bench(unit=make_unit(), executor=executor)
-    assert bench.run(sanitize(BLOCK_ERASE, flags=IMMED)) == GOOD
+    task = bench.start(sanitize(BLOCK_ERASE, flags=IMMED))
     assert refusal(bench.run(TEST_UNIT_READY))[0] is IN_PROGRESS
+    assert task not in bench.owner.ends
+    executor.finish()
+    assert bench.owner.ends[task] == GOOD
     assert refusal(bench.run(sanitize(BLOCK_ERASE)))[0] is IN_PROGRESS
     executor.finish_all()
     assert bench.run(TEST_UNIT_READY) == GOOD
+
+
+def test_immediate_without_a_record() -> None:
+    """If it cannot be recorded, nothing is done, and the command itself says so."""
+    executor = HeldExecutor()
+    bench = Bench(unit=make_unit(), executor=executor)
+    task = bench.start(sanitize(BLOCK_ERASE, flags=IMMED))
+    executor.finish(error=BackstoreError(errno.ENOSPC, "no room in the state directory"))
+    response = bench.owner.ends[task]
+    assert response is not None
+    assert refusal(response)[0] is Sense.INTERNAL_TARGET_FAILURE
+    assert executor.operations == []
+    assert bench.run(TEST_UNIT_READY) == GOOD
+
+
+def test_immediate_that_is_aborted() -> None:
+    """An abort before the status leaves the operation going."""
+    executor = HeldExecutor()
+    bench = Bench(unit=make_unit(), executor=executor)
+    task = bench.start(sanitize(BLOCK_ERASE, flags=IMMED))
+    bench.unit.task_set.abort((task,), lambda _: None)
+    executor.finish_all()
+    assert bench.owner.ends[task] is None
+    assert bench.run(TEST_UNIT_READY) == GOOD
+    assert not bench.unit.background
 
 
 def test_what_runs_meanwhile() -> None:
