@@ -22,7 +22,6 @@ from isthmus.cli.initiator_output import (
     unit_line,
 )
 from isthmus.cli.parameters import SIZE, ParsedType
-from isthmus.cli.sizes import parse_size
 from isthmus.errors import ConfigurationError, IsthmusError
 from isthmus.initiator.benchmark import Workload, run_benchmark
 from isthmus.initiator.discovery import DiscoveredTarget, discover
@@ -35,6 +34,7 @@ from isthmus.initiator.settings import LoginSettings
 from isthmus.initiator.stream import DEFAULT_OUTSTANDING, ByteRange, read_range, write_range
 from isthmus.initiator.target_address import TargetAddress
 from isthmus.scsi.lun import decode_lun
+from isthmus.sizes import parse_size
 
 __all__ = ["initiator"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from isthmus.cli.sizes import format_size
 from isthmus.initiator.benchmark import Measurement, Workload
 from isthmus.initiator.discovery import DiscoveredTarget
 from isthmus.initiator.inquiry import VPD_PAGES, Designator, DesignatorType, PeripheralDeviceType
+from isthmus.sizes import format_size
 
 __all__ = [
     "UnitListing",

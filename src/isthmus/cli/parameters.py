@@ -6,11 +6,11 @@ from typing import Any, Final, TypeVar
 import click
 from typing_extensions import override
 
-from isthmus.cli.sizes import parse_size
 from isthmus.errors import ConfigurationError
 from isthmus.iscsi.opcodes import ISCSI_PORT
 from isthmus.names import IscsiName
 from isthmus.server.options import DigestMethod, Portal
+from isthmus.sizes import parse_size
 
 __all__ = ["DIGESTS", "ISCSI_NAME", "PORTAL", "SIZE", "ParsedType", "parse_digests", "parse_portal"]
 

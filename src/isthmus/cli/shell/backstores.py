@@ -10,7 +10,6 @@ from typing import ClassVar
 from configshell_fb import ExecutionError
 
 from isthmus.cli.shell.node import Node, SettingsGroup, boolean
-from isthmus.cli.sizes import parse_size
 from isthmus.config.model import Backstore, BackstoreKey
 from isthmus.config.settings import BACKSTORE_ATTRIBUTES, Value
 from isthmus.management.backstore_edits import (
@@ -20,6 +19,7 @@ from isthmus.management.backstore_edits import (
     set_backstore_attributes,
     set_backstore_size,
 )
+from isthmus.sizes import parse_size
 
 __all__ = ["BackstoresNode", "create_for_path"]
 

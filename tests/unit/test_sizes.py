@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.cli.sizes import format_size, parse_size
 from isthmus.errors import ConfigurationError
+from isthmus.sizes import format_size, parse_size
 
 
 @pytest.mark.parametrize(
