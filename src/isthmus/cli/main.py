@@ -58,6 +58,7 @@ isthmus_command: Final = LazyGroup(
     subcommands={
         "serve": "isthmus.cli.serve:serve",
         "shell": "isthmus.cli.shell_command:shell",
+        "daemon": "isthmus.cli.daemon:daemon",
         "initiator": "isthmus.cli.initiator:initiator",
         "version": "isthmus.cli.main:version",
     },

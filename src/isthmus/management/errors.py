@@ -2,14 +2,19 @@
 
 from isthmus.errors import ConfigurationError, IsthmusError
 
-__all__ = ["BusyError", "DaemonError", "DaemonUnreachableError", "RevisionConflictError"]
+__all__ = ["BusyError", "DaemonError", "DaemonUnreachableError", "NotFoundError", "RevisionConflictError"]
+
+
+class NotFoundError(ConfigurationError):
+    """What the request names is not there."""
 
 
 class BusyError(ConfigurationError):
     """Something that is to go or to change is in use; `holders` says by whom. Doing it with force is possible."""
 
-    def __init__(self, problem: str, holders: tuple[str, ...]) -> None:
-        super().__init__(f"{problem} is in use by {', '.join(holders)}", "end that first, or force it")
+    def __init__(self, what: str, holders: tuple[str, ...]) -> None:
+        super().__init__(f"{what} is in use by {', '.join(holders)}", "end that first, or force it")
+        self.what = what
         self.holders = holders
 
 

@@ -5,7 +5,7 @@ fails takes back those before it. One change is done at a time; looking on never
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Final, Protocol
 
@@ -71,16 +71,28 @@ class Service:
     async def replace(
         self, new: Configuration, expected_revision: int | None, *, force: bool = False, dry_run: bool = False, who: str
     ) -> ApplyReport:
-        """Make `new` the running configuration; `who` asks for it, for the audit trail.
+        """Make `new` the running configuration; see `edit`."""
+        return await self.edit(lambda _: new, expected_revision, force=force, dry_run=dry_run, who=who)
 
-        `expected_revision`: what `new` was edited from; None: whatever runs. `force` takes away also what is in use;
+    async def edit(
+        self,
+        edit: Callable[[Configuration], Configuration],
+        expected_revision: int | None,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        who: str,
+    ) -> ApplyReport:
+        """Make what `edit` makes of it the running configuration; `who` asks for it, for the audit trail.
+
+        `expected_revision`: what was edited; None: whatever runs. `force` takes away also what is in use;
         `dry_run` only tells what would be done. Raises `RevisionConflictError`, `BusyError`, `ConfigurationError`, or
         `DaemonError` if it cannot be saved; in each case everything is as it was.
         """
         async with self._changing:
             if expected_revision not in {None, self.revision}:
                 raise RevisionConflictError("the configuration has changed meanwhile: fetch it again")
-            new = resolve_secrets(new, self.configuration)
+            new = resolve_secrets(edit(self.configuration), self.configuration)
             new.check()
             changes = diff(self.configuration, new)
             warnings: list[str] = []

@@ -7,11 +7,11 @@ from typing import Any, Final
 import structlog
 
 from isthmus.engine.reference import ReferenceEngine
-from isthmus.errors import ConfigurationError
 from isthmus.iscsi.connection import Connection
 from isthmus.iscsi.keys import KEYS
 from isthmus.iscsi.parameters import CRC32C, NONE
 from isthmus.iscsi.session import Session
+from isthmus.management.errors import NotFoundError
 from isthmus.management.views import ConnectionView, SessionView
 from isthmus.scsi.nexus import Nexus
 from isthmus.server.login_policy import Directory
@@ -47,7 +47,7 @@ class Sessions:
         """
         session = next((session for session in self._engine.sessions if session.tsih == tsih), None)
         if session is None:
-            raise ConfigurationError(f"there is no session with TSIH {tsih}", "list the sessions")
+            raise NotFoundError(f"there is no session with TSIH {tsih}", "list the sessions")
         _log.info("session is to end", who=who, tsih=tsih, initiator=session.initiator_name, asked=ask)
         if ask:
             for connection in list(session.connections.values()):

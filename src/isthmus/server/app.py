@@ -22,7 +22,6 @@ from isthmus.scsi.copy.manager import CopyServices
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.nexus import LunMapping
-from isthmus.scsi.task import Task
 from isthmus.scsi.task_router import TaskRouter
 from isthmus.server.listener import Listener, LoginLimiter, bind
 from isthmus.server.login_phase import LoginPhase
@@ -30,17 +29,14 @@ from isthmus.server.login_policy import Directory, PortalPolicy
 from isthmus.server.options import Portal, ServeOptions
 from isthmus.server.send_targets import text_exchange
 from isthmus.server.state_directory import StateDirectory, default_state_directory
+from isthmus.server.stopping import drain, log_internal_error, stop_or_exit
 from isthmus.server.unit_watch import UnitWatch
 from isthmus.server.units import close_units, open_units, withdraw_units
 from isthmus.target import portal_group
 from isthmus.target.target_node import TargetNode
 
-__all__ = ["STOP_TIMEOUT", "Server", "run"]
+__all__ = ["Server", "run"]
 
-STOP_TIMEOUT: Final = 8.0
-"""Seconds that initiators and tasks get to finish when the server stops; the whole stop stays below 10."""
-LOGOUT_TIMEOUT: Final = 3
-"""Seconds within which initiators are asked to log out."""
 _MACHINE_ID: Final = Path("/etc/machine-id")
 _TAG: Final = 1
 """The one portal group of a target served from the command line."""
@@ -113,7 +109,7 @@ class Server:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _stop_or_exit, stop, number)
+            loop.add_signal_handler(number, stop_or_exit, stop, number)
         engine = ReferenceEngine(loop)
         directory = self._directory(engine)
         limiter = LoginLimiter()
@@ -132,7 +128,7 @@ class Server:
         watch.stop()
         for unit in self._units:
             unit.stop_background()
-        await _drain(engine)
+        await drain(engine)
 
     def _directory(self, engine: ReferenceEngine) -> Directory:
         options = self._options
@@ -145,7 +141,7 @@ class Server:
         directory = Directory(authentication, offers)
         node = TargetNode(
             options.target_name,
-            TaskRouter(engine.workers, _internal_error),
+            TaskRouter(engine.workers, log_internal_error),
             authentication=authentication,
             offers=offers,
         )
@@ -217,26 +213,3 @@ def _authentication(options: ServeOptions) -> Authentication:
         mutual_user=mutual.user if mutual else "",
         mutual_secret=mutual.secret.reveal() if mutual else None,
     )
-
-
-def _internal_error(task: Task, error: BaseException) -> None:
-    _log.error("internal error in a command", cdb=task.cdb.hex(), lun=task.lun, exc_info=error)
-
-
-def _stop_or_exit(stop: asyncio.Event, number: int) -> None:
-    """The first signal asks for a stop, a second one does not wait for it."""
-    if stop.is_set():
-        _log.warning("stopped at once by a second signal")
-        # The default action ends the process here and now, with the status that a shell expects of that signal.
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
-    stop.set()
-
-
-async def _drain(engine: ReferenceEngine) -> None:
-    """Ask the initiators to log out, give them and their tasks time, then end what is left."""
-    engine.ask_logout(LOGOUT_TIMEOUT)
-    await engine.wait_idle(LOGOUT_TIMEOUT)
-    engine.end_all("the server stops")
-    if not await engine.wait_idle(STOP_TIMEOUT - LOGOUT_TIMEOUT):
-        _log.error("tasks were still under way when the time to stop was over")

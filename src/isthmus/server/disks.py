@@ -68,6 +68,8 @@ class Disks:
         self._state = state
         self._executor = executor
         self._disks: dict[BackstoreKey, Disk] = {}
+        self.units: list[LogicalUnit] = []
+        """Those that run, for whoever watches over them."""
         self._prepared: dict[BackstoreKey, Disk] = {}
 
     def __iter__(self) -> Iterator[Disk]:
@@ -104,7 +106,7 @@ class Disks:
     async def create(self, settings: Backstore) -> None:
         """Run a backstore, as it was prepared or else opened now; raises `ConfigurationError`."""
         disk = self._prepared.pop(settings.key, None)
-        self._disks[settings.key] = disk or await self._open(settings, create=True)
+        self._add(disk or await self._open(settings, create=True))
 
     async def load(self, wanted: list[Backstore]) -> None:
         """Run backstores that were there before: nothing is made, and one that cannot be opened does not stop the others."""
@@ -115,9 +117,14 @@ class Disks:
             # Something does not answer: find out what.
             opened = [await self._open_alone(settings) for settings in wanted]
         for disk in opened:
-            self._disks[disk.settings.key] = disk
+            self._add(disk)
             if disk.problem:
                 _log.error("backstore does not run", backstore=str(disk.settings.key), reason=disk.problem)
+
+    def _add(self, disk: Disk) -> None:
+        self._disks[disk.settings.key] = disk
+        if disk.unit is not None:
+            self.units.append(disk.unit)
 
     async def _open_alone(self, settings: Backstore) -> Disk:
         try:
@@ -230,6 +237,7 @@ class Disks:
         return [warning for warning in warnings if warning]
 
     async def _close(self, unit: LogicalUnit, name: str) -> str:
+        self.units.remove(unit)
         unit.stop_background()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):

@@ -7,7 +7,7 @@ that cannot be had is tried again; nothing else waits for it.
 
 import asyncio
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,9 +60,13 @@ class _Open:
 class PortalSet:
     """Keeps open what is wanted, as far as that is possible."""
 
-    def __init__(self, serve: Serve) -> None:
-        """Nothing is open yet. Everything is called on the running loop."""
+    def __init__(self, serve: Serve, inherited: Iterable[socket.socket] = ()) -> None:
+        """Nothing is open yet. Everything is called on the running loop.
+
+        `inherited`: bound sockets that the service manager has given us, to be used before any is made.
+        """
         self._serve = serve
+        self._inherited = {Portal(*sock.getsockname()[:2]): sock for sock in inherited}
         self._wanted: set[Portal] = set()
         self._open: dict[Portal, _Open] = {}
         self._problems: dict[Portal, str] = {}
@@ -116,7 +120,7 @@ class PortalSet:
 
     def _try(self, portal: Portal) -> None:
         try:
-            sock = bind(portal)
+            sock = self._inherited.pop(portal, None) or bind(portal)
         except ConfigurationError as error:
             if portal not in self._problems:
                 _log.error("portal cannot be bound", portal=str(portal), reason=error.remedy)

@@ -87,6 +87,16 @@ class TargetNode:
         for mapping in self.mappings.values():
             mapping.logical_unit.alua.add_port(group.relative_target_port_id)
 
+    def reached_at(self, address: str, port: int) -> PortalGroup | None:
+        """The portal group that a connection to `address` belongs to: of the portal that names it most closely."""
+        best: tuple[int, PortalGroup] | None = None
+        for group in self.portal_groups.values():
+            for portal in group.portals:
+                closeness = portal.covers(address) if portal.port == port else 0
+                if closeness > (best[0] if best else 0):
+                    best = closeness, group
+        return best[1] if best else None
+
     def access(self, initiator_name: IscsiName, group: PortalGroup) -> InitiatorAccess:
         """What that initiator gets in `group`; raises `LoginRefused`."""
         if group.access is not None:

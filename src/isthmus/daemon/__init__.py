@@ -1,0 +1,1 @@
+"""The daemon: a server with a saved configuration and a control socket."""

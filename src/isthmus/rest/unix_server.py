@@ -1,0 +1,160 @@
+"""HTTP on a unix socket: who may connect is settled by the socket's mode, and by the credentials of the peer."""
+
+import asyncio
+import contextlib
+import grp
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from isthmus.errors import ConfigurationError
+
+__all__ = ["ControlServer", "open_control_socket"]
+
+_OWNER_ONLY: Final = 0o600
+_WITH_GROUP: Final = 0o660
+_CREDENTIALS: Final = struct.Struct("3i")
+"""struct ucred: process, user and group (unix(7))."""
+_SO_PEERGROUPS: Final = 59
+_MAX_GROUPS: Final = 65536
+_FORBIDDEN: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+_FORBIDDEN_BODY: Final = (
+    b'{"type":"about:blank","title":"Forbidden","status":403,"detail":"this daemon is another user\'s"}'
+)
+_STOP_SECONDS: Final = 2
+
+_log = structlog.get_logger()
+
+
+def open_control_socket(path: Path, group: str | None = None) -> socket.socket:
+    """A listening socket at `path`, for this user and root, and the members of `group`, if one is named.
+
+    What a dead daemon left there is replaced; raises `ConfigurationError` if one that lives is there.
+    """
+    gid = -1 if group is None else _group_id(group)
+    path.parent.mkdir(mode=0o711 if group else 0o700, parents=True, exist_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        _refuse_second(path)
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            sock.bind(str(path))
+        finally:
+            os.umask(before)
+        if group is not None:
+            os.chown(path, -1, gid)
+            path.chmod(_WITH_GROUP)
+        sock.listen(64)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise ConfigurationError(f"the control socket {path} cannot be made", error.strerror or str(error)) from error
+    except ConfigurationError:
+        sock.close()
+        raise
+    return sock
+
+
+def _group_id(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ConfigurationError(f"there is no group {name!r}", "name one of the system's groups") from None
+
+
+def _refuse_second(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return
+    raise ConfigurationError(f"a daemon answers at {path} already", "stop it, or choose another --run directory")
+
+
+class ControlServer:
+    """Serves an application on a listening unix socket, on the running loop."""
+
+    def __init__(self, app: FastAPI, sock: socket.socket, group: str | None = None) -> None:
+        gid = None if group is None else _group_id(group)
+        config = uvicorn.Config(
+            app,
+            http=_checked(gid),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        )
+        self._socket = sock
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._task = asyncio.get_running_loop().create_task(self._server.serve([self._socket]))
+
+    async def stop(self) -> None:
+        """Answer what is being asked, then no more."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+
+class _Server(uvicorn.Server):
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the daemon's own business."""
+        yield
+
+
+class _PeerChecked(H11Protocol):
+    """Takes the credentials of the peer as its address: ("uid", its number)."""
+
+    group: ClassVar[int | None] = None
+    """Whose members may ask, beside this user and root."""
+
+    @override
+    def connection_made(self, transport: Any) -> None:
+        sock = transport.get_extra_info("socket")
+        pid, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if uid not in {0, os.geteuid()} and self.group not in {gid, *_groups(sock)}:
+            _log.warning("refused at the control socket", uid=uid, gid=gid, pid=pid)
+            transport.write(_FORBIDDEN % (len(_FORBIDDEN_BODY), _FORBIDDEN_BODY))
+            transport.close()
+            return
+        super().connection_made(transport)
+        self.client = ("uid", uid)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self.client is not None:
+            super().data_received(data)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.client is not None:
+            super().connection_lost(exc)
+
+
+def _checked(group: int | None) -> type[_PeerChecked]:
+    """The protocol that also lets in the members of `group`."""
+    return type("_GroupChecked", (_PeerChecked,), {"group": group})
+
+
+def _groups(sock: socket.socket) -> tuple[int, ...]:
+    """The supplementary groups of the peer (unix(7), SO_PEERGROUPS)."""
+    found = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MAX_GROUPS)
+    return struct.unpack(f"{len(found) // 4}I", found)
