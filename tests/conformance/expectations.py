@@ -1,13 +1,18 @@
-"""The ledger of cases that are allowed not to pass, skips.toml, and what it says about a run."""
+"""The ledger of cases that are allowed not to pass, skips.toml, and what it says about a run.
+
+What holds for every unit stands in the tables [skipped] and [failed]. What holds only for units of some kind stands in
+groups under the name of the trait that makes the difference (`[[removable]]`), with one reason for all cases of a group.
+"""
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.conformance.cunit_output import Case, CaseRun, Outcome
 
-__all__ = ["LEDGER", "Ledger", "LedgerError", "complaints"]
+__all__ = ["LEDGER", "TRAITS", "Ledger", "LedgerError", "complaints"]
 
 LEDGER = Path(__file__).with_name("skips.toml")
 
@@ -18,40 +23,71 @@ _TABLES = {
 }
 _PASS = frozenset({Outcome.PASSED})
 
+TRAITS = frozenset({"fixed", "removable", "writable", "write-protected", "small-blocks", "large-blocks"})
+"""What a unit can be: with a medium that stays or not, to be written to or not, with physical blocks larger than its logical
+ones or not."""
+
 
 class LedgerError(Exception):
-    """skips.toml holds something other than `"Suite.Test" = "reason"` lines under [skipped] and [failed]."""
+    """skips.toml holds something other than what the head of this module says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The allowed outcomes other than a pass, by `Suite.Test` (the same in every family), each with its reason."""
+    """The outcomes other than a pass that one unit may have, by `Suite.Test` (the same in every family)."""
 
     allowed: Mapping[str, frozenset[Outcome]]
 
     @classmethod
-    def parse(cls, text: str) -> "Ledger":
-        """Reads the TOML text; each entry needs a reason, and stands once."""
+    def parse(cls, text: str, traits: Collection[str] = ()) -> "Ledger":
+        """Reads the TOML text for a unit of these traits; each entry needs a reason, and stands once."""
         allowed: dict[str, frozenset[Outcome]] = {}
-        for table, entries in tomllib.loads(text).items():
-            if table not in _TABLES:
-                raise LedgerError(f"no table [{table}]: only {sorted(_TABLES)}")
-            for name, reason in entries.items():
-                if not isinstance(reason, str) or not reason.strip():
-                    raise LedgerError(f"{name} has no reason")
-                if name in allowed:
-                    raise LedgerError(f"{name} stands twice")
-                allowed[name] = _TABLES[table]
+        for entry in _entries(tomllib.loads(text)):
+            if not isinstance(entry.reason, str) or not entry.reason.strip():
+                raise LedgerError(f"{entry.name} has no reason")
+            if entry.trait is not None and entry.trait not in traits:
+                continue
+            if entry.name in allowed:
+                raise LedgerError(f"{entry.name} stands twice")
+            allowed[entry.name] = entry.outcomes
         return cls(allowed)
 
     @classmethod
-    def load(cls, path: Path = LEDGER) -> "Ledger":
+    def load(cls, traits: Collection[str] = (), path: Path = LEDGER) -> "Ledger":
         """Reads the file."""
-        return cls.parse(path.read_text(encoding="utf-8"))
+        return cls.parse(path.read_text(encoding="utf-8"), traits)
 
     def unknown(self, cases: Iterable[Case]) -> set[str]:
         """The entries that name no case."""
         return set(self.allowed) - {case.name_in_suite for case in cases}
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One case, as the file has it."""
+
+    name: str
+    reason: object
+    outcomes: frozenset[Outcome]
+    trait: str | None = None
+
+
+def _entries(document: Mapping[str, Any]) -> Iterator[_Entry]:
+    for table, content in document.items():
+        if table in _TABLES:
+            yield from (_Entry(name, reason, _TABLES[table]) for name, reason in content.items())
+        elif table in TRAITS and isinstance(content, list):
+            for group in content:
+                yield from _group(table, group)
+        else:
+            raise LedgerError(f"no table [{table}] and no trait: only {sorted(_TABLES)} and {sorted(TRAITS)}")
+
+
+def _group(trait: str, group: Mapping[str, Any]) -> Iterator[_Entry]:
+    if group.keys() != {"outcome", "reason", "cases"} or group["outcome"] not in _TABLES:
+        raise LedgerError(f"a group of [[{trait}]] needs an outcome ({', '.join(_TABLES)}), a reason and cases")
+    for name in group["cases"]:
+        yield _Entry(name, group["reason"], _TABLES[group["outcome"]], trait)
 
 
 def complaints(ledger: Ledger, runs: Mapping[Case, CaseRun]) -> Iterator[str]:

@@ -54,6 +54,58 @@ def test_malformed(text: str) -> None:
         Ledger.parse(text)
 
 
+_GROUPS = """
+[skipped]
+"A.B" = "never"
+[[removable]]
+outcome = "failed"
+reason = "it looks for a tray"
+cases = ["A.C", "A.D"]
+[[fixed]]
+outcome = "skipped"
+reason = "it stays in"
+cases = ["A.C"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("traits", "allowed"),
+    [
+        ((), {"A.B": {Outcome.SKIPPED}}),
+        (("fixed", "writable"), {"A.B": {Outcome.SKIPPED}, "A.C": {Outcome.SKIPPED}}),
+        (
+            ("removable",),
+            {
+                "A.B": {Outcome.SKIPPED},
+                "A.C": {Outcome.FAILED, Outcome.UNFINISHED},
+                "A.D": {Outcome.FAILED, Outcome.UNFINISHED},
+            },
+        ),
+    ],
+)
+def test_traits(traits: tuple[str, ...], allowed: dict[str, set[Outcome]]) -> None:
+    """A group counts for the units of its trait, beside what counts for all."""
+    assert Ledger.parse(_GROUPS, traits).allowed == allowed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[red]]\noutcome = "failed"\nreason = "x"\ncases = ["A.B"]\n',
+        '[[fixed]]\noutcome = "passed"\nreason = "x"\ncases = ["A.B"]\n',
+        '[[fixed]]\noutcome = "failed"\ncases = ["A.B"]\n',
+        '[[fixed]]\noutcome = "failed"\nreason = " "\ncases = ["A.B"]\n',
+        '[fixed]\n"A.B" = "x"\n',
+        '[failed]\n"A.B" = "x"\n[[fixed]]\noutcome = "failed"\nreason = "x"\ncases = ["A.B"]\n',
+    ],
+    ids=["unknown trait", "a pass", "no reason", "empty reason", "no group", "twice"],
+)
+def test_malformed_groups(text: str) -> None:
+    """A group has all its parts, and names no case that stands elsewhere for the same unit."""
+    with pytest.raises(LedgerError):
+        Ledger.parse(text, ("fixed",))
+
+
 def test_unknown_names() -> None:
     """An entry for a case that does not exist is found."""
     assert _LEDGER.unknown([Case("ALL", "A", "B")]) == {"A.C"}
