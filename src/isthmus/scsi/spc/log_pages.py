@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from isthmus.scsi.thresholds import Resource, threshold_exponent
+
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
 
@@ -21,6 +23,7 @@ __all__ = [
     "LogPageKey",
     "LogParameter",
     "build_log_page",
+    "log_pages_of",
 ]
 
 LogPageKey = tuple[int, int]
@@ -38,6 +41,10 @@ _NO_TEMPERATURE: Final = 0xFF
 """The device server cannot tell the temperature (SPC-5 §7.3.21)."""
 _NOT_SCANNING: Final = 0x00
 _MILLISECONDS_IN_A_MINUTE: Final = 60_000
+
+_DEDICATED: Final = 0x01
+_SHARED: Final = 0x02
+"""The SCOPE of a resource count (SBC-4 §6.4.5)."""
 
 APPLICATION_CLIENT: Final[LogPageKey] = (0x0F, 0x00)
 
@@ -68,6 +75,8 @@ class LogPage:
     """In the order of their codes; None for a page that lists pages."""
     has_counters: bool = False
     """PC counts: the values can be the cumulative ones, or the default ones, which are 0."""
+    is_measured: bool = False
+    """The parameters are those of a measurement of space, which a backstore has to be able to make."""
 
     @property
     def key(self) -> LogPageKey:
@@ -122,19 +131,36 @@ def _background_scan(unit: "LogicalUnit") -> Sequence[LogParameter]:
 
 
 def _general_statistics(unit: "LogicalUnit") -> Sequence[LogParameter]:
-    """SPC-5 §7.3.8. How long commands take is not measured: the time interval has no length, and there are none."""
+    """SPC-5 §7.3.8. Time is not measured, of commands or between them: the interval has no length, and there are none."""
     counts = unit.statistics.since_reset
     received, transmitted = counts.bytes_written // unit.block_length, counts.bytes_read // unit.block_length
     statistics = (counts.read_commands, counts.write_commands, received, transmitted, 0, 0, 0, 0)
     return [
         LogParameter(code=0x0001, value=struct.pack(">8Q", *statistics)),
+        LogParameter(code=0x0002, value=bytes(8)),
         LogParameter(code=0x0003, value=struct.pack(">II", 0, 0)),
     ]
 
 
 def _informational_exceptions(_unit: "LogicalUnit") -> Sequence[LogParameter]:
-    """SPC-5 §7.3.10: no exception is pending, as no failure is predicted (DEXCPT in the mode page of that name)."""
-    return [LogParameter(code=0x0000, value=bytes((0, 0, _NO_TEMPERATURE, 0)))]
+    """SPC-5 §7.3.10: no exception is pending, as no failure is predicted (DEXCPT in the mode page of that name).
+
+    The byte behind the temperature is vendor specific; tools take it for a threshold, and here there is none.
+    """
+    return [LogParameter(code=0x0000, value=bytes((0, 0, _NO_TEMPERATURE, _NO_TEMPERATURE)))]
+
+
+def _provisioning(unit: "LogicalUnit") -> Sequence[LogParameter]:
+    """SBC-4 §6.4.5, in threshold sets: what is left is shared with others, what is used is used by this unit alone."""
+    space = unit.thresholds.latest
+    if space is None:
+        return []
+    set_length = unit.block_length << threshold_exponent(unit)
+    counts = ((Resource.AVAILABLE, space.available, _SHARED), (Resource.USED, space.used, _DEDICATED))
+    return [
+        LogParameter(code=resource, value=struct.pack(">IB3x", min(amount // set_length, 0xFFFF_FFFF), scope))
+        for resource, amount, scope in counts
+    ]
 
 
 _ROWS: Final = (
@@ -157,6 +183,13 @@ _ROWS: Final = (
     LogPage(
         code=0x05, name="Verify Error Counters", source="SPC-5 §7.3.22", parameters=_verify_errors, has_counters=True
     ),
+    LogPage(
+        code=0x0C,
+        name="Logical Block Provisioning",
+        source="SBC-4 §6.4.5",
+        parameters=_provisioning,
+        is_measured=True,
+    ),
     LogPage(code=0x0D, name="Temperature", source="SPC-5 §7.3.21", parameters=_temperature),
     LogPage(code=0x0F, name="Application Client", source="SPC-5 §7.3.4", parameters=_application_client),
     LogPage(code=0x15, name="Background Scan", source="SBC-4 §6.4.2", parameters=_background_scan),
@@ -168,3 +201,11 @@ _ROWS: Final = (
 
 LOG_PAGES: Final[Mapping[LogPageKey, LogPage]] = {page.key: page for page in sorted(_ROWS, key=lambda page: page.key)}
 """Every page, by page code and subpage code, in that order."""
+_WITHOUT_MEASUREMENTS: Final = {key: page for key, page in LOG_PAGES.items() if not page.is_measured}
+
+
+def log_pages_of(unit: "LogicalUnit") -> Mapping[LogPageKey, LogPage]:
+    """The pages that `unit` has."""
+    if unit.backstore.capabilities.measures_space:
+        return LOG_PAGES
+    return _WITHOUT_MEASUREMENTS

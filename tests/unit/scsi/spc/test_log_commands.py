@@ -4,11 +4,14 @@ import struct
 
 import pytest
 
+from isthmus.backstores.null import NullBackstore
+from isthmus.errors import BackstoreError
+from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.log_pages import LOG_PAGES
 from isthmus.scsi.task import GOOD
 from tests.support.primary import data_of, in_cdb, in_list, refusal
-from tests.support.scsi import TEST_UNIT_READY, Bench, read_10
+from tests.support.scsi import TEST_UNIT_READY, Bench, HeldExecutor, make_unit, read_10, sense_of
 
 TOO_SHORT = (Sense.PARAMETER_LIST_LENGTH_ERROR, None)
 PCR = 0x02
@@ -45,6 +48,36 @@ def test_supported_pages() -> None:
         assert (page[0] & 0x3F, page[1], int.from_bytes(page[2:4])) == (code, subpage, len(page) - 4)
 
 
+def test_space_is_measured_when_it_is_asked_for() -> None:
+    """Each answer is a new measurement; and a threshold that it reaches is told."""
+    bench = Bench(unit=make_unit(8 << 20))
+    for written in (0, 3 << 20):
+        bench.unit.backstore.write(0, [b"x" * written])
+        page = data_of(bench.run(log_sense(0x0C)))
+        assert page[:4] == struct.pack(">BBH", 0x8C, 0, 24)
+        assert page[4:8] == struct.pack(">HBB", 1, 3, 8)
+        assert page[16:] == struct.pack(">HBBIB3x", 2, 3, 8, written >> 20, 1)
+    assert data_of(bench.run(log_sense(0x0C, pointer=2)))[4:6] == b"\0\2"
+    assert refusal(bench.run(log_sense(0x0C, pointer=3))) == in_cdb(5)
+
+
+def test_storage_that_cannot_be_measured() -> None:
+    """Without that page it is in no list, and refused like any other that is not there."""
+    bench = Bench(unit=LogicalUnit(NullBackstore("null", 1 << 20)))
+    assert 0x0C not in data_of(bench.run(log_sense(0)))[4:]
+    assert b"\x0c\0" not in data_of(bench.run(log_sense(0, 0xFF)))[4:]
+    assert refusal(bench.run(log_sense(0x0C))) == in_cdb(2, 5)
+
+
+def test_storage_that_fails_to_be_measured() -> None:
+    """The command fails as one does that reads."""
+    executor = HeldExecutor()
+    bench = Bench(executor=executor)
+    task = bench.start(log_sense(0x0C))
+    executor.finish(error=BackstoreError(5, "broken"))
+    assert sense_of(bench.owner.ends[task])[0] == 3
+
+
 @pytest.mark.parametrize(("page", "subpage", "field"), [(0x3E, 0, in_cdb(2, 5)), (0x02, 1, in_cdb(3))])
 def test_no_such_page(page: int, subpage: int, field: object) -> None:
     """What is not in the list is refused, by either command."""
@@ -73,7 +106,7 @@ def test_parameter_pointer() -> None:
     """The page begins at the parameter that is pointed at, or behind it."""
     bench = Bench()
     assert data_of(bench.run(log_sense(0x03, pointer=6)))[4:6] == b"\0\6"
-    assert data_of(bench.run(log_sense(0x19, pointer=2)))[4:6] == b"\0\3"
+    assert data_of(bench.run(log_sense(0x19, pointer=3)))[4:6] == b"\0\3"
     assert refusal(bench.run(log_sense(0x03, pointer=7))) == in_cdb(5)
     assert refusal(bench.run(log_sense(0x00, pointer=1))) == in_cdb(5)
 

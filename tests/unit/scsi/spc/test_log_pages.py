@@ -2,9 +2,11 @@
 
 import struct
 
+from isthmus.backstores.base import Space
+from isthmus.backstores.null import NullBackstore
 from isthmus.errors import BackstoreError
 from isthmus.scsi.logical_unit import LogicalUnit
-from isthmus.scsi.spc.log_pages import LOG_PAGES, build_log_page
+from isthmus.scsi.spc.log_pages import LOG_PAGES, build_log_page, log_pages_of
 from tests.support.primary import CachedMemory
 from tests.support.scsi import Bench, HeldExecutor, make_unit, read_10, write_10
 
@@ -42,7 +44,7 @@ def test_temperature_is_not_known() -> None:
     """No temperature is made up: FFh says that there is none to tell."""
     unit = make_unit()
     assert parameters(unit, 0x0D) == {0: b"\0\xff", 1: b"\0\xff"}
-    assert parameters(unit, 0x2F) == {0: b"\0\0\xff\0"}
+    assert parameters(unit, 0x2F) == {0: b"\0\0\xff\xff"}
 
 
 def test_background_scan() -> None:
@@ -60,7 +62,23 @@ def test_general_statistics() -> None:
     bench.run(read_10(0, 2))
     (grant,) = bench.nexus.grants.values()
     grant.read_commands, grant.read_bytes = 10, 10 * 4096
-    assert parameters(bench.unit, 0x19) == {1: struct.pack(">8Q", 11, 1, 3, 82, 0, 0, 0, 0), 3: bytes(8)}
+    assert parameters(bench.unit, 0x19) == {1: struct.pack(">8Q", 11, 1, 3, 82, 0, 0, 0, 0), 2: bytes(8), 3: bytes(8)}
+
+
+def test_logical_block_provisioning() -> None:
+    """Whole threshold sets of a mebibyte: what is left, for whoever shares it, and what this unit uses."""
+    unit = make_unit()
+    assert parameters(unit, 0x0C) == {}
+    unit.thresholds.observe(Space(used=(3 << 20) + 5, available=(1 << 40) - 1))
+    assert parameters(unit, 0x0C) == {1: struct.pack(">IB3x", (1 << 20) - 1, 2), 2: struct.pack(">IB3x", 3, 1)}
+    unit.thresholds.observe(Space(used=0, available=1 << 62))
+    assert parameters(unit, 0x0C)[1] == struct.pack(">IB3x", 0xFFFF_FFFF, 2)
+
+
+def test_only_storage_that_can_be_measured_has_that_page() -> None:
+    """It is the only one that depends on the storage."""
+    assert log_pages_of(make_unit()) == LOG_PAGES
+    assert LOG_PAGES.keys() - log_pages_of(LogicalUnit(NullBackstore("null", 4096))).keys() == {(0x0C, 0)}
 
 
 def test_application_client() -> None:
