@@ -3,7 +3,7 @@
 import errno
 from typing import Final
 
-from isthmus.backstores.operations import BlockOperation, MapStatus, Read
+from isthmus.backstores.operations import BlockOperation, MapStatus, MeasureSpace, Read
 from isthmus.errors import BackstoreError
 from isthmus.scsi.sense import Sense, SenseData
 from isthmus.scsi.state_store import SaveState
@@ -26,7 +26,7 @@ _BY_ERRNO: Final = {
     errno.ESTALE: Sense.LOGICAL_UNIT_FAILURE,
 }
 
-_READS: Final = (Read, MapStatus)
+_READS: Final = (Read, MapStatus, MeasureSpace)
 
 
 def sense_for(error: BackstoreError, operation: BlockOperation | None, block_length: int) -> SenseData:

@@ -69,6 +69,8 @@ class ThresholdMonitor:
 
     def __init__(self, unit: "LogicalUnit") -> None:
         self._unit = unit
+        self.latest: Space | None = None
+        """The last measurement."""
         self._reached: set[Threshold] = set()
         """Those that have said so, and are not armed."""
 
@@ -79,6 +81,7 @@ class ThresholdMonitor:
 
     def observe(self, space: Space | None) -> None:
         """Take note of a measurement; a unit attention tells of each threshold that it newly reaches."""
+        self.latest = space
         if space is None:
             return
         thresholds = self._unit.mode.thresholds

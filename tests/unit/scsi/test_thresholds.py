@@ -113,11 +113,11 @@ def test_nobody_is_there_to_hear_of_it() -> None:
 
 def test_nothing_is_measured_for_nobody(bench: Bench) -> None:
     """Without a threshold that is enabled there is no reason to."""
-    assert not bench.unit.thresholds.is_wanted
-    select(bench, page(used=1))
-    assert bench.unit.thresholds.is_wanted
-    select(bench, page())
-    assert not bench.unit.thresholds.is_wanted
+    wanted = [bench.unit.thresholds.is_wanted]
+    for thresholds in (page(used=1), page()):
+        select(bench, thresholds)
+        wanted.append(bench.unit.thresholds.is_wanted)
+    assert wanted == [False, True, False]
     observe(bench, available=0, used=1000)
     assert told(bench) is None
 
@@ -134,12 +134,13 @@ def test_grants_wait_until_it_is_heard(bench: Bench, nexus_reads: bool) -> None:
     """A unit attention must not be overtaken by the engine's own reads."""
     select(bench, page(used=1))
     grant = bench.nexus.grants[0]
-    assert grant.reads
+    stands = [grant.reads]
     observe(bench, used=2)
-    assert not grant.reads
+    stands.append(grant.reads)
     if nexus_reads:
         told(bench)
-        assert grant.reads
+    stands.append(grant.reads)
+    assert stands == [True, False, nexus_reads]
 
 
 def test_request_sense_tells_it_too(bench: Bench) -> None:

@@ -104,6 +104,12 @@ class Rules:
     def of(self, initiator_name: IscsiName) -> InitiatorAccess:
         raise AssertionError("nobody logs in")
 
+    def discoverable(self, initiator_name: IscsiName) -> bool:
+        raise AssertionError("nobody discovers")
+
+    def is_dynamic(self, initiator_name: IscsiName) -> bool:
+        raise AssertionError("nobody logs in")
+
 
 def test_where_a_portal_group_has_rules_they_decide() -> None:
     """What every initiator sees is not what those see."""

@@ -5,10 +5,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from isthmus.backstores.operations import MeasureSpace
 from isthmus.scsi.application_client import PARAMETER_LENGTH
 from isthmus.scsi.cdb import Command
+from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sense import CheckCondition, Sense
-from isthmus.scsi.spc.log_pages import APPLICATION_CLIENT, LOG_PAGES, LogPage, LogPageKey, LogParameter, build_log_page
+from isthmus.scsi.spc.log_pages import (
+    APPLICATION_CLIENT,
+    LogPage,
+    LogPageKey,
+    LogParameter,
+    build_log_page,
+    log_pages_of,
+)
 from isthmus.scsi.spc.parameter_data import allocated, invalid_in_cdb, invalid_in_list, parameter_list
 from isthmus.scsi.task import GOOD, Response, Task
 
@@ -56,9 +65,9 @@ class LogSelect(Command):
         return self.parameter_list_length
 
 
-def parse_log_sense(cdb: bytes, _unit: "LogicalUnit") -> LogSense:
+def parse_log_sense(cdb: bytes, unit: "LogicalUnit") -> LogSense:
     """Take a LOG SENSE CDB apart. There are no thresholds, so a page with counters has none to show."""
-    page_control, page = PageControl(cdb[2] >> 6), _find(cdb)
+    page_control, page = PageControl(cdb[2] >> 6), _find(cdb, unit)
     if page.has_counters and page_control in (PageControl.THRESHOLD, PageControl.DEFAULT_THRESHOLD):
         raise invalid_in_cdb(2, 7)
     return LogSense(
@@ -69,23 +78,33 @@ def parse_log_sense(cdb: bytes, _unit: "LogicalUnit") -> LogSense:
     )
 
 
-def _find(cdb: bytes) -> LogPage:
+def _find(cdb: bytes, unit: "LogicalUnit") -> LogPage:
     code, subpage = cdb[2] & 0x3F, cdb[3]
-    page = LOG_PAGES.get((code, subpage))
+    pages = log_pages_of(unit)
+    page = pages.get((code, subpage))
     if page is None:
-        raise invalid_in_cdb(2, 5) if not any(key[0] == code for key in LOG_PAGES) else invalid_in_cdb(3)
+        raise invalid_in_cdb(2, 5) if not any(key[0] == code for key in pages) else invalid_in_cdb(3)
     return page
 
 
-def log_sense(unit: "LogicalUnit", task: Task) -> Response:
+def log_sense(unit: "LogicalUnit", task: Task) -> Response | Steps:
     """The page, from the parameter on that PARAMETER POINTER names."""
     command = task.command
     assert isinstance(command, LogSense)
+    return _measured(unit, command) if command.page.is_measured else _answer(unit, command)
+
+
+def _measured(unit: "LogicalUnit", command: LogSense) -> Steps:
+    unit.thresholds.observe((yield MeasureSpace()))
+    return _answer(unit, command)
+
+
+def _answer(unit: "LogicalUnit", command: LogSense) -> Response:
     page = command.page
     if page.parameters is None:
         if command.parameter_pointer:
             raise invalid_in_cdb(5)
-        return allocated(build_log_page(page, _listing(page)), command.allocation_length)
+        return allocated(build_log_page(page, _listing(page, unit)), command.allocation_length)
     parameters = [each for each in page.parameters(unit) if each.code >= command.parameter_pointer]
     if not parameters:
         raise invalid_in_cdb(5)
@@ -93,11 +112,12 @@ def log_sense(unit: "LogicalUnit", task: Task) -> Response:
     return allocated(build_log_page(page, payload), command.allocation_length)
 
 
-def _listing(page: LogPage) -> bytes:
+def _listing(page: LogPage, unit: "LogicalUnit") -> bytes:
     """The codes of the pages, or of the pages and subpages."""
+    pages = log_pages_of(unit)
     if page.subpage:
-        return b"".join(bytes(key) for key in LOG_PAGES)
-    return bytes(code for code, subpage in LOG_PAGES if not subpage)
+        return b"".join(bytes(key) for key in pages)
+    return bytes(code for code, subpage in pages if not subpage)
 
 
 def _shown(parameter: LogParameter, page_control: PageControl) -> LogParameter:
@@ -106,7 +126,7 @@ def _shown(parameter: LogParameter, page_control: PageControl) -> LogParameter:
     return parameter
 
 
-def parse_log_select(cdb: bytes, _unit: "LogicalUnit") -> LogSelect:
+def parse_log_select(cdb: bytes, unit: "LogicalUnit") -> LogSelect:
     """Take a LOG SELECT CDB apart. A page is named by the CDB or by the list, not by both (SPC-5 §6.9)."""
     reset = bool(cdb[1] & _PARAMETER_CODE_RESET)
     length = int.from_bytes(cdb[7:9])
@@ -115,7 +135,7 @@ def parse_log_select(cdb: bytes, _unit: "LogicalUnit") -> LogSelect:
         raise invalid_in_cdb(1, 1)
     if named and length:
         raise invalid_in_cdb(2, 5)
-    return LogSelect(reset=reset, key=_find(cdb).key if named else None, parameter_list_length=length)
+    return LogSelect(reset=reset, key=_find(cdb, unit).key if named else None, parameter_list_length=length)
 
 
 def log_select(unit: "LogicalUnit", task: Task) -> Response:

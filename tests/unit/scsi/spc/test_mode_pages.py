@@ -73,12 +73,12 @@ def test_thresholds() -> None:
     data[20:24] = b"\1\2\3\4"
     data[24] |= 0x80
     data[28:32] = b"\5\6\7\x08"
-    assert mode.unchangeable((0x1C, 2), data) is None
-    assert mode.change((0x1C, 2), data)
+    assert mode.unchangeable((0x1C, 2), bytes(data)) is None
+    assert mode.change((0x1C, 2), bytes(data))
     used = Threshold(resource=Resource.USED, count=0x05060708, place=24)
     assert mode.thresholds == Thresholds(enabled=(used,), single_initiator=True)
     data[16] |= 0x80
-    mode.change((0x1C, 2), data)
+    mode.change((0x1C, 2), bytes(data))
     assert mode.thresholds.enabled == (Threshold(resource=Resource.AVAILABLE, count=0x01020304, place=16), used)
 
 
