@@ -1,15 +1,31 @@
 """CDBs and parameter lists of third-party copies, and what their answers say."""
 
+import random
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from isthmus.scsi.copy.manager import CopyServices
 from isthmus.scsi.identity import UnitIdentity
+from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.nexus import Nexus
+from isthmus.scsi.sense import Sense, SenseKey
+from isthmus.scsi.status import Status
+from isthmus.scsi.task import Response
+from tests.support.primary import data_of
+from tests.support.scsi import Bench, HeldExecutor, make_nexus, make_unit
 
 __all__ = [
+    "NUM_BLOCKS",
     "ZERO_TOKEN",
+    "Clock",
+    "CopyBench",
+    "CopyFailure",
     "TokenInformation",
     "abort",
+    "blocks",
+    "copy_failure",
     "copy_list_lid1",
     "copy_list_lid4",
     "extended_copy",
@@ -172,4 +188,123 @@ def token_information(data: bytes) -> TokenInformation:
         segments=segments,
         sense=sense,
         token=token,
+    )
+
+
+NUM_BLOCKS = 2048
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class CopyBench(Bench):
+    """A target with a source (LUN 0), a destination (LUN 1) and a unit that only some nexuses map."""
+
+    def __init__(self, *, block_length: int = 512, destination_block_length: int = 512, **bench: Any) -> None:
+        self.clock = Clock()
+        self.services = CopyServices(randomness=random.Random(1).randbytes, clock=self.clock)
+        self.source = self.make("source", block_length=block_length)
+        self.destination = self.make("destination", block_length=destination_block_length)
+        self.hidden = self.make("hidden")
+        super().__init__(unit=self.source, **bench)
+
+    def make(self, name: str, **options: Any) -> LogicalUnit:
+        """A disk of 1 MiB whose blocks differ from each other and from those of other disks."""
+        identity = UnitIdentity.derived(name, serial=options.pop("serial", None))
+        unit = make_unit(NUM_BLOCKS * 512, identity=identity, third_party_copy=self.services, **options)
+        unit.backstore.write(0, (random.Random(name).randbytes(NUM_BLOCKS * 512),))
+        return unit
+
+    def connect(
+        self,
+        *units: LogicalUnit,
+        isid: int,
+        read_only: bool = False,
+        quiet: bool = True,
+    ) -> Nexus:
+        """One more nexus, to `units` (default: source and destination)."""
+        units = units or (self.source, self.destination)
+        nexus = make_nexus(*units, isid=isid, read_only=read_only)
+        self.router.nexus_established(nexus)
+        for unit in units if quiet else ():
+            unit.unit_attentions.clear(nexus)
+        return nexus
+
+    def cscds(self, *units: LogicalUnit) -> list[bytes]:
+        """The CSCD descriptors of `units` (default: source and destination)."""
+        units = units or (self.source, self.destination)
+        return [identification(unit.identity, block_length=unit.block_length) for unit in units]
+
+    def copy(self, *segments: bytes, cscds: Sequence[bytes] | None = None, **how: Any) -> Response:
+        """EXTENDED COPY (LID1) of segments between source (0) and destination (1)."""
+        names = ("identifier", "usage", "inline_data")
+        fields = {name: how.pop(name) for name in names if name in how}
+        data = copy_list_lid1(self.cscds() if cscds is None else cscds, segments, **fields)
+        return self.run(extended_copy(len(data)), data, **how)
+
+    def populate(self, *ranges: tuple[int, int], identifier: int = 1, **how: Any) -> bytes:
+        """A token for ranges of the source."""
+        names = ("timeout", "rod_type", "immediate")
+        data = populate_list(ranges, **{name: how.pop(name) for name in names if name in how})
+        task = self.start(populate_token(len(data), identifier), data, **how)
+        if isinstance(self.executor, HeldExecutor):
+            self.executor.finish_all()
+        assert self.owner.status(task) is Status.GOOD
+        token = self.information(identifier, **how).token
+        assert token is not None
+        return token
+
+    def write_token(self, data: bytes, *, lun: int = 1, identifier: int = 2, **how: Any) -> Response:
+        """WRITE USING TOKEN, to the destination."""
+        return self.run(write_using_token(len(data), identifier), data, lun=lun, **how)
+
+    def information(self, identifier: int, *, service_action: int = 0x07, **how: Any) -> TokenInformation:
+        """RECEIVE ROD TOKEN INFORMATION, or with another service action RECEIVE COPY STATUS (LID4)."""
+        return token_information(data_of(self.run(receive(service_action, identifier), **how)))
+
+
+def blocks(unit: LogicalUnit, lba: int, num_blocks: int) -> bytes:
+    """What the storage of a unit holds."""
+    buffer = memoryview(bytearray(num_blocks * unit.block_length))
+    unit.backstore.read_into(lba * unit.block_length, buffer)
+    return bytes(buffer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyFailure:
+    """What the sense of a copy that failed says."""
+
+    sense: Sense
+    segment: int
+    field: int | None
+    """The byte of the segment descriptor."""
+    from_source: bool | None
+    """Whose answer is forwarded, if one is."""
+    status: int | None = None
+    forwarded: Sense | None = None
+
+
+def copy_failure(response: Response) -> CopyFailure:
+    """Take the fixed format sense of a copy apart."""
+    sense = bytes(response.sense)
+    assert sense[0] == 0x70
+    assert sense[7] == len(sense) - 8
+    places = {True: sense[8], False: sense[9]}
+    from_source = next((source for source, place in places.items() if place), None)
+    answer = b"" if from_source is None else sense[places[from_source] :]
+    inner = answer[1:]
+    return CopyFailure(
+        sense=Sense((SenseKey(sense[2]), sense[12], sense[13])),
+        segment=int.from_bytes(sense[10:12]),
+        field=int.from_bytes(sense[16:18]) if sense[15] == 0xA0 else None,
+        from_source=from_source,
+        status=answer[0] if answer else None,
+        forwarded=Sense((SenseKey(inner[2]), inner[12], inner[13])) if inner else None,
     )

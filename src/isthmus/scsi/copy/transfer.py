@@ -93,6 +93,9 @@ def _step(move: Zeroing, start: int, length: int) -> Transfer:
     except BackstoreError as error:
         sense_data = sense_for(error, operation.operation, move.destination.unit.block_length)
         raise move.destination.failure(sense_data, from_source=False) from error
+    except CheckCondition as error:
+        # The destination has become too small for it.
+        raise move.destination.failure(error.sense_data, from_source=False) from error
     if isinstance(result, SourceFailure) and isinstance(move, Move):
         read = Read(move.source_offset + start, length)
         sense_data = sense_for(result.error, read, move.source.unit.block_length)
