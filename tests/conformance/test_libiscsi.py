@@ -83,7 +83,7 @@ def test_every_case_is_covered() -> None:
     cases = all_cases()
     assert len(cases) >= _CASES_OF_1_19
     assert {case.family for case in cases} == set(_FAMILIES)
-    assert TRAITS == {trait for unit in UNITS.values() for trait in unit.traits}
+    assert {trait for unit in UNITS.values() for trait in unit.traits} == TRAITS
     assert not {name for unit in UNITS.values() for name in Ledger.load(unit.traits).unknown(cases)}
 
 
