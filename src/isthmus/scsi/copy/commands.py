@@ -113,7 +113,8 @@ _COPIES: Final = (
 _RESULTS: Final = (
     _receive(0x00, "RECEIVE COPY STATUS (LID1)", receive_copy_status_lid1, identifier_length=1),
     _receive(0x01, "RECEIVE COPY DATA (LID1)", receive_copy_data_lid1, identifier_length=1),
-    _receive(0x03, "RECEIVE COPY OPERATING PARAMETERS", receive_copy_operating_parameters, identifier_length=0),
+    # In SPC-3 it has a list identifier, which means nothing.
+    _receive(0x03, "RECEIVE COPY OPERATING PARAMETERS", receive_copy_operating_parameters, identifier_length=1),
     _receive(0x04, "RECEIVE COPY FAILURE DETAILS (LID1)", receive_copy_failure_details_lid1, identifier_length=1),
     _receive(0x05, "RECEIVE COPY STATUS (LID4)", receive_copy_status_lid4, identifier_length=4),
     _receive(0x07, "RECEIVE ROD TOKEN INFORMATION", receive_rod_token_information, identifier_length=4),
