@@ -1,6 +1,15 @@
 import pytest
 
-from isthmus.scsi.sense import CheckCondition, FieldPointer, ProgressIndication, Sense, SenseData, SenseKey
+from isthmus.scsi.sense import (
+    CheckCondition,
+    FieldPointer,
+    ForwardedSense,
+    ProgressIndication,
+    SegmentPointer,
+    Sense,
+    SenseData,
+    SenseKey,
+)
 
 
 def test_fixed_format() -> None:
@@ -76,3 +85,38 @@ def test_check_condition_carries_its_sense() -> None:
     """What is raised is what is answered."""
     error = CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(1), information=9)
     assert error.sense_data == SenseData(sense=Sense.INVALID_FIELD_IN_CDB, specific=FieldPointer(1), information=9)
+
+
+FAILED_COPY = SenseData(
+    sense=Sense.THIRD_PARTY_DEVICE_FAILURE,
+    specific=SegmentPointer(6),
+    segment=0x0102,
+    forwarded=ForwardedSense(from_source=False, status=2, sense=SenseData(sense=Sense.WRITE_PROTECTED).to_bytes()),
+)
+
+
+def test_a_copy_that_failed_in_fixed_format() -> None:
+    """The segment stands in COMMAND-SPECIFIC INFORMATION, with where the answer of source or destination begins."""
+    data = FAILED_COPY.to_bytes()
+    assert data[7] == len(data) - 8
+    assert data[8:12].hex() == "00120102"
+    assert data[15:18].hex() == "a00006"
+    assert data[18:] == b"\x02" + SenseData(sense=Sense.WRITE_PROTECTED).to_bytes()
+    forwarded = ForwardedSense(from_source=True, status=0x18, sense=b"")
+    data = SenseData(sense=Sense.THIRD_PARTY_DEVICE_FAILURE, forwarded=forwarded).to_bytes()
+    assert (data[8:12].hex(), data[18:]) == ("12000000", b"\x18")
+
+
+def test_a_copy_that_failed_in_descriptor_format() -> None:
+    """The segment, the pointer and the forwarded sense have descriptors of their own."""
+    data = FAILED_COPY.to_bytes(descriptor=True)
+    assert data[:8].hex() == "720a0d0100000000"[:14] + f"{len(data) - 8:02x}"
+    assert data[8:20].hex() == "010a0000" + "0000000000000102"
+    assert data[20:28].hex() == "02060000" + "a0000600"
+    assert data[28:32].hex() == "0c160202"
+    assert data[32:] == SenseData(sense=Sense.WRITE_PROTECTED).to_bytes() + bytes(2)
+
+
+def test_check_condition_of_whole_sense_data() -> None:
+    """What cannot be said by a field alone is handed over as it is."""
+    assert CheckCondition.of(FAILED_COPY).sense_data is FAILED_COPY
