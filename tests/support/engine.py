@@ -8,6 +8,7 @@ from typing import Any, cast
 from typing_extensions import Buffer
 
 from isthmus.backstores.base import Backstore
+from isthmus.backstores.operations import WOULD_BLOCK, BlockOperation
 from isthmus.engine.interface import Handover, NormalSession
 from isthmus.engine.reference import ReferenceEngine
 from isthmus.engine.stream import Stream
@@ -180,7 +181,7 @@ class FakeSocket:
 
 
 class HeldWorkers:
-    """Stands in for the worker pool: operations stay under way until the test lets them end."""
+    """Stands in for the worker pool: operations that may block stay under way until the test lets them end."""
 
     def __init__(self, after_batch: Callable[[], None] = lambda: None) -> None:
         self.under_way: deque[tuple[Backstore, Any, Done]] = deque()
@@ -191,12 +192,15 @@ class HeldWorkers:
     def busy(self) -> bool:
         return bool(self.under_way)
 
-    def submit(self, backstore: Backstore, operation: Any, done: Done) -> None:
-        self.under_way.append((backstore, operation, done))
+    def submit(self, backstore: Backstore, operation: BlockOperation, done: Done) -> None:
+        result = operation.run_inline(backstore)
+        if result is WOULD_BLOCK:
+            self.under_way.append((backstore, operation, done))
+        else:
+            done(result, None)
 
     def submit_many(self, backstore: Backstore, jobs: Sequence[Job]) -> None:
-        for operation, done in jobs:
-            self.submit(backstore, operation, done)
+        self.under_way += [(backstore, operation, done) for operation, done in jobs]
 
     def finish(self, error: BackstoreError | None = None, *, index: int = 0) -> None:
         """Let one end, with the result of doing it or with `error`."""

@@ -158,7 +158,10 @@ class Stream:
             if segment is not None:
                 self._deliver(self._header, segment)
             while position < end and not self.closing:
-                position = serve_writes(self, serve_reads(self, position, end), end)
+                served = serve_writes(self, serve_reads(self, position, end), end)
+                if served > position:
+                    position = served
+                    continue  # Behind writes there may be reads.
                 taken = self._take_pdu(position, end)
                 position += taken
                 if not taken:

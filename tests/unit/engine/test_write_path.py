@@ -1,15 +1,16 @@
 import errno
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from typing_extensions import Buffer
 
 from isthmus.backstores.ramdisk import RamdiskBackstore
-from isthmus.engine.write_path import MAX_RUN
+from isthmus.engine.write_path import MAX_RUN, WriteRun
 from isthmus.errors import BackstoreError
 from isthmus.iscsi.opcodes import LogoutReason, TaskManagementFunction, TaskManagementResponseCode
-from isthmus.iscsi.pdu import LogoutRequest, LogoutResponse, Pdu, ScsiResponse, TaskManagementRequest
+from isthmus.iscsi.pdu import LogoutRequest, LogoutResponse, Pdu, ScsiCommand, ScsiResponse, TaskManagementRequest
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.status import Status
@@ -75,6 +76,125 @@ def outcomes(peer: Peer) -> list[tuple[int, int]]:
 def manage(function: Function, cmd_sn: int, **fields: Any) -> TaskManagementRequest:
     """An immediate function."""
     return TaskManagementRequest(is_immediate=True, initiator_task_tag=90, function=function, cmd_sn=cmd_sn, **fields)
+
+
+# -- What is ordinary --------------------------------------------------------------------------------------------------
+
+
+def with_cdb(pdu: ScsiCommand, **values: int) -> ScsiCommand:
+    """The same with bytes of its CDB changed: `byte_1=8`."""
+    cdb = bytearray(pdu.cdb)
+    for name, value in values.items():
+        cdb[int(name.removeprefix("byte_"))] = value
+    return replace(pdu, cdb=bytes(cdb))
+
+
+ORDINARY = write(1, FIRST_CMD_SN, 3, A + B)
+WRITE_10 = replace(ORDINARY, cdb=b"\x2a\0\0\0\0\3\0\0\2\0".ljust(16, b"\0"))
+
+
+def runs(bench: Bench) -> list[WriteRun]:
+    """What the fast path has handed over."""
+    return [operation for _, operation, _ in bench.workers.under_way if isinstance(operation, WriteRun)]
+
+
+@pytest.mark.parametrize(
+    "pdu",
+    [
+        ORDINARY,
+        WRITE_10,
+        replace(ORDINARY, attribute=0),
+        with_cdb(ORDINARY, byte_1=0x10),
+        with_cdb(ORDINARY, byte_14=5),
+        with_cdb(WRITE_10, byte_6=5),
+    ],
+    ids=["WRITE (16)", "WRITE (10)", "untagged", "DPO", "group", "group in WRITE (10)"],
+)
+def test_what_is_ordinary_is_written_under_the_grant(pdu: ScsiCommand) -> None:
+    """None of these can make a difference to a write."""
+    bench = Bench()
+    bench.peer.sends(pdu)
+    assert len(runs(bench)) == 1
+    bench.workers.finish_all()
+    assert outcomes(bench.peer) == [(1, 0)]
+    assert [bench.backstore.block(lba) for lba in (3, 4)] == [A, B]
+    grant = bench.under_test.nexus.grants[0]
+    assert (grant.write_commands, grant.write_bytes, grant.in_flight) == (1, 1024, 0)
+
+
+@pytest.mark.parametrize(
+    "pdu",
+    [
+        replace(ORDINARY, is_immediate=True),
+        replace(ORDINARY, attribute=2),
+        replace(ORDINARY, attribute=3),
+        replace(ORDINARY, read=True),
+        replace(ORDINARY, lun=9 << 48),
+        replace(ORDINARY, lun=0x4000 << 48),
+        replace(ORDINARY, expected_data_transfer_length=2048),
+        replace(ORDINARY, data_segment=A),
+        replace(ORDINARY, data_segment=b""),
+        replace(ORDINARY, cmd_sn=FIRST_CMD_SN + 1),
+        replace(ORDINARY, initiator_task_tag=0xFFFF_FFFF),
+        replace(ORDINARY, cdb=ORDINARY.cdb + bytes(4)),
+        with_cdb(ORDINARY, byte_0=0xAA),
+        with_cdb(ORDINARY, byte_1=0x08),
+        with_cdb(ORDINARY, byte_1=0x20),
+        with_cdb(ORDINARY, byte_15=0x04),
+        with_cdb(WRITE_10, byte_1=0x08),
+        with_cdb(WRITE_10, byte_9=0x04),
+        with_cdb(ORDINARY, byte_13=1),
+        with_cdb(ORDINARY, byte_13=0),
+        write(1, FIRST_CMD_SN, (4 << 20) // BLOCK - 1, A + B),
+    ],
+    ids=lambda pdu: None,
+)
+def test_what_is_out_of_the_ordinary_by_one_bit_takes_the_long_way(pdu: ScsiCommand) -> None:
+    """Only the device server knows what to make of it."""
+    bench = Bench()
+    bench.peer.sends(pdu)
+    assert runs(bench) == []
+
+
+@pytest.mark.parametrize("max_transfer", [1, 2])
+def test_a_longer_transfer_than_the_unit_takes_goes_the_long_way(max_transfer: int) -> None:
+    """MAXIMUM TRANSFER LENGTH is the device server's to enforce."""
+    bench = Bench()
+    bench.under_test.nexus.grants[0].max_transfer_blocks = max_transfer
+    bench.peer.sends(ORDINARY)
+    assert len(runs(bench)) == (max_transfer == 2)
+
+
+def test_a_grant_that_is_withdrawn_is_not_used() -> None:
+    """Only writes that came while it stood are handed over."""
+    bench = Bench()
+    bench.peer.sends(write(1, FIRST_CMD_SN, 0, A))
+    bench.under_test.nexus.grants[0].writes = False
+    bench.peer.sends(write(2, FIRST_CMD_SN + 1, 1, A))
+    assert [len(run.tasks) for run in runs(bench)] == [1]
+
+
+def test_a_closed_window_lets_nothing_in() -> None:
+    """As many writes as there is room for, and no answer to the others (RFC 7143 §4.2.2.1)."""
+    bench = Bench()
+    bench.session.window.max_cmd_sn = FIRST_CMD_SN + 2
+    bench.peer.sends(*(write(tag, FIRST_CMD_SN + tag, tag, A) for tag in range(6)))
+    assert sorted(bench.session.tasks) == [0, 1, 2]
+    bench.workers.finish_all()
+    assert outcomes(bench.peer) == [(0, 0), (1, 0), (2, 0)]
+
+
+def test_writes_to_two_units_in_one_receive() -> None:
+    """Each goes to the storage of its own unit."""
+    backstores = (Recording(), Recording())
+    workers = HeldWorkers()
+    under_test = EngineUnderTest(*(LogicalUnit(backstore) for backstore in backstores), workers=workers)
+    peer = under_test.log_in()
+    peer.sends(*(write(tag, FIRST_CMD_SN + tag, tag // 2, (A, B)[tag % 2], lun=tag % 2) for tag in range(6)))
+    workers.finish_all()
+    assert outcomes(peer) == [(tag, 0) for tag in range(6)]
+    assert [backstore.block(2) for backstore in backstores] == [A, B]
+    assert [len(backstore.writes) for backstore in backstores] == [3, 3]
 
 
 # -- Runs --------------------------------------------------------------------------------------------------------------
