@@ -14,8 +14,9 @@ needs referrals (SBC-4 §4.27), which there are none of.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from isthmus.errors import ConfigurationError, LocalProtocolError
@@ -28,6 +29,7 @@ __all__ = [
     "ALL_SUPPORTED_STATES",
     "DEFAULT_ALUA_GROUP_ID",
     "DEFAULT_SUPPORTED_STATES",
+    "MAX_NON_OPTIMIZED_DELAY",
     "MAX_TRANSITION_DELAY",
     "TRANSITIONS",
     "AluaAccessState",
@@ -43,6 +45,8 @@ __all__ = [
 DEFAULT_ALUA_GROUP_ID: Final = 0
 MAX_TRANSITION_DELAY: Final = 30.0
 """Seconds: initiators give up on a path that is in transition for longer (Linux: after 60)."""
+MAX_NON_OPTIMIZED_DELAY: Final = 10.0
+"""Seconds: commands must not time out, which they do after 30 and more."""
 _MAX_ID: Final = 0xFFFF
 _MAX_IMPLICIT_TRANSITION_TIME: Final = 0xFF
 
@@ -147,6 +151,10 @@ class AluaPortGroup:
     supported_states: frozenset[AluaAccessState] = DEFAULT_SUPPORTED_STATES
     transition_delay: float = 0.0
     """Seconds that a transition takes."""
+    non_optimized_delay: float = 0.0
+    """Seconds that each command waits while the group is active/non-optimized, so that initiators prefer others."""
+    keep_state: bool = False
+    """Whether the state that initiators have set outlives a restart; it always does where only they can set it."""
     implicit_transition_time: int = 0
     """Seconds that initiators should wait for an implicit transition; 0: not specified (SPC-5 §6.37)."""
     transition: _Transition | None = field(default=None, init=False)
@@ -159,12 +167,27 @@ class AluaPortGroup:
                 f"a transition delay of {self.transition_delay} seconds is not supported",
                 f"use 0 to {MAX_TRANSITION_DELAY:g}",
             )
+        if not 0 <= self.non_optimized_delay <= MAX_NON_OPTIMIZED_DELAY:
+            raise ConfigurationError(
+                f"a delay of {self.non_optimized_delay} seconds is not supported",
+                f"use 0 to {MAX_NON_OPTIMIZED_DELAY:g}",
+            )
         if not 0 <= self.implicit_transition_time <= _MAX_IMPLICIT_TRANSITION_TIME:
             raise ConfigurationError("the implicit transition time does not fit", "use 0 to 255 seconds")
         if not self.supported_states <= ALL_SUPPORTED_STATES:
             raise ConfigurationError("logical block dependent access is not supported", "leave that state out")
         if not self.supports(self.state):
             raise ConfigurationError(f"the group cannot be {self.state.name}", "choose a primary state it supports")
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether its state outlives a restart (SPC-5 §5.16.2.9)."""
+        return self.keep_state or self.access_type is AluaAccessType.EXPLICIT
+
+    @property
+    def command_delay(self) -> float:
+        """Seconds that a command waits now."""
+        return self.non_optimized_delay if self.state is AluaAccessState.ACTIVE_NON_OPTIMIZED else 0.0
 
     def supports(self, state: AluaAccessState) -> bool:
         """Whether the group can be brought into `state`."""
@@ -180,12 +203,18 @@ class AluaPortGroups:
         call_later: CallLater | None = None,
         *,
         default: AluaPortGroup | None = None,
+        recorded: Mapping[int, AluaAccessState] = MappingProxyType({}),
     ) -> None:
-        """`call_later` is needed for groups with a transition delay. `default` is the group of all other ports."""
+        """`call_later` is needed for groups with a delay. `default` is the group of all other ports.
+
+        `recorded` are the states that groups, by identifier, were in when the last run ended.
+        """
         self._announce = announce or _to_nobody
         self._call_later = call_later
         self._default = default or AluaPortGroup(alua_group_id=DEFAULT_ALUA_GROUP_ID)
-        self._groups = {self._default.alua_group_id: self._default}
+        self._recorded = recorded
+        self._groups: dict[int, AluaPortGroup] = {}
+        self.create(self._default)
         self._ports: dict[int, AluaPortGroup] = {}
         self._offline: set[int] = set()
 
@@ -225,9 +254,17 @@ class AluaPortGroups:
     # Who is where.
 
     def create(self, group: AluaPortGroup) -> None:
-        """Add `group`, which has no ports yet; raises `ConfigurationError` if its identifier is taken."""
+        """Add `group`, which has no ports yet; raises `ConfigurationError` if its identifier is taken.
+
+        If the group keeps its state, it begins with that of the last run.
+        """
         if group.alua_group_id in self._groups:
             raise ConfigurationError(f"target port group {group.alua_group_id} exists", "choose another identifier")
+        if self._call_later is None and (group.transition_delay or group.non_optimized_delay):
+            raise ConfigurationError(f"target port group {group.alua_group_id} needs a timer", "leave its delays at 0")
+        recorded = self._recorded.get(group.alua_group_id)
+        if group.keeps_state and recorded is not None and group.supports(recorded):
+            group.state, group.status_code = recorded, AluaStatusCode.ALTERED_BY_SET_TARGET_PORT_GROUPS
         self._groups[group.alua_group_id] = group
 
     def delete(self, alua_group_id: int) -> None:
@@ -309,10 +346,14 @@ class AluaPortGroups:
         if not group.transition_delay:
             self._finish(group, transition)
             return
-        if self._call_later is None:
-            raise LocalProtocolError("a transition with a delay needs a timer")
         self._announce(None, None)
-        self._call_later(group.transition_delay, lambda: self._finish(group, transition))
+        self.later(group.transition_delay, lambda: self._finish(group, transition))
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call `callback` in `seconds`, on the main loop."""
+        if self._call_later is None:
+            raise LocalProtocolError("a group with a delay needs a timer")
+        self._call_later(seconds, callback)
 
     def fail(self, alua_group_id: int) -> None:
         """The transition of the group cannot be brought to its end: the group is unavailable (SPC-5 §5.16.2.5)."""

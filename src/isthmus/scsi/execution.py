@@ -78,7 +78,17 @@ class Execution:
     def run(self, obstacle: Obstacle) -> None:
         """Run the task, unless there is an `obstacle`."""
         self._unit.task_set.attend(self._task, self)
-        self._drive(self._begin(obstacle))
+        group = self._unit.alua.group_of(self._task.nexus.relative_target_port_id)
+        delay = group.command_delay
+        if delay:
+            self._unit.alua.later(delay, partial(self._run_late, obstacle))
+        else:
+            self._drive(self._begin(obstacle))
+
+    def _run_late(self, obstacle: Obstacle) -> None:
+        """The delay of a target port group that is not optimized is over."""
+        if not (self._gone or self._is_parked(partial(self._run_late, obstacle))):
+            self._drive(self._begin(obstacle))
 
     def _begin(self, obstacle: Obstacle) -> object:
         assert self._task.descriptor is not None

@@ -11,6 +11,7 @@ from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import BlockOperation
 from isthmus.errors import ConfigurationError
 from isthmus.scsi.alua import AluaPortGroup, AluaPortGroups, CallLater
+from isthmus.scsi.alua_record import load_access_states
 from isthmus.scsi.application_client import ApplicationClientLog
 from isthmus.scsi.background import BackgroundRun
 from isthmus.scsi.buffers import Buffers
@@ -117,7 +118,12 @@ class LogicalUnit:
         self.unit_attentions = UnitAttentions(self.refresh_grants)
         self.deferred_errors = DeferredErrors(self.refresh_grants)
         self.grants = UnitGrants(self.refresh_grants)
-        self.alua = AluaPortGroups(self._access_changed, call_later, default=alua_group)
+        self.alua = AluaPortGroups(
+            self._access_changed,
+            call_later,
+            default=alua_group,
+            recorded=load_access_states(self.state, self.identity.serial),
+        )
         self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle, lambda: self.mode.task_set_rules)
         self.range_lock = RangeLock(self.refresh_grants, self.grants.when_idle)
         self.copy_manager = None if third_party_copy is None else CopyManager(third_party_copy, self.refresh_grants)
@@ -201,7 +207,8 @@ class LogicalUnit:
         """
         resumes = self.mode.task_set_rules.queue_error_management is QueueErrorManagement.RESUME
         port = nexus.relative_target_port_id
-        return resumes and not self.task_set.holds_back(nexus) and self.alua.is_active(port)
+        at_once = self.alua.is_active(port) and not self.alua.group_of(port).command_delay
+        return resumes and at_once and not self.task_set.holds_back(nexus)
 
     def refresh_grants(self) -> None:
         """Recompute what the engine may do alone. Whoever changes something that a grant depends on calls this."""

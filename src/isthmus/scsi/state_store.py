@@ -11,6 +11,7 @@ from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import WOULD_BLOCK, BlockOperation, WouldBlock
 
 __all__ = [
+    "ACCESS_STATES",
     "ATOMIC_WRITE",
     "IDENTIFYING_INFORMATION",
     "MEDIUM_WORK",
@@ -21,6 +22,8 @@ __all__ = [
     "UnitStateStore",
 ]
 
+ACCESS_STATES: Final = "access-states"
+"""The access states of target port groups that initiators have set (SPC-5 §5.16.2.9)."""
 ATOMIC_WRITE: Final = "atomic-write"
 """What a WRITE ATOMIC that is under way is about to write, and over what (`backstores/journal.py`)."""
 RESERVATIONS: Final = "reservations"

@@ -146,6 +146,22 @@ def test_where_the_unit_is_not_connected(state: AluaAccessState) -> None:
     assert (data[2], data[12], data[13]) == (0x05, 0x25, 0x00)
 
 
+def test_a_group_that_is_not_optimized_can_be_slow() -> None:
+    """Each command waits for the delay of the group, and the engine serves none; an abort does not wait."""
+    timer = FakeTimer()
+    group = AluaPortGroup(alua_group_id=0, non_optimized_delay=0.1)
+    bench = Bench(unit=make_unit(alua_group=group, call_later=timer.call_later))
+    assert bench.nexus.grants[0].reads
+    bench.unit.alua.set_state(0, AluaAccessState.ACTIVE_NON_OPTIMIZED)
+    bench.unit.unit_attentions.clear(bench.nexus)
+    assert not bench.nexus.grants[0].reads
+    task, aborted = bench.start(TEST_UNIT_READY), bench.start(read_10(0, 1))
+    bench.unit.task_set.abort((aborted,), lambda _: None)
+    assert bench.owner.ends == {aborted: None}
+    timer.advance(0.1)
+    assert bench.owner.ends == {aborted: None, task: GOOD}
+
+
 def test_what_runs_already_goes_on() -> None:
     """A change of state does not touch tasks that are enabled; those that are not find the new one."""
     executor = HeldExecutor()

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from isthmus.errors import ConfigurationError, LocalProtocolError
@@ -5,9 +8,11 @@ from isthmus.scsi.alua import (
     ALL_SUPPORTED_STATES,
     DEFAULT_ALUA_GROUP_ID,
     DEFAULT_SUPPORTED_STATES,
+    MAX_NON_OPTIMIZED_DELAY,
     MAX_TRANSITION_DELAY,
     TRANSITIONS,
     AluaAccessState,
+    AluaAccessType,
     AluaInput,
     AluaPortGroup,
     AluaPortGroups,
@@ -135,11 +140,46 @@ def test_a_later_transition_is_not_ended_by_the_timer_of_an_earlier_one() -> Non
     assert scene.group.state is OPTIMIZED
 
 
-def test_a_delay_needs_a_timer() -> None:
-    """Without a timer the transition does not begin."""
-    groups = AluaPortGroups(default=AluaPortGroup(alua_group_id=1, transition_delay=1))
+@pytest.mark.parametrize("delay", ["transition_delay", "non_optimized_delay"])
+def test_a_delay_needs_a_timer(delay: str) -> None:
+    """Without a timer there is no group with a delay, and nothing can be put off."""
+    options: dict[str, Any] = {delay: 1}
+    with pytest.raises(ConfigurationError, match="timer"):
+        AluaPortGroups(default=AluaPortGroup(alua_group_id=1, **options))
     with pytest.raises(LocalProtocolError):
-        groups.set_state(1, STANDBY)
+        AluaPortGroups().later(1, lambda: None)
+
+
+def test_commands_wait_only_while_not_optimized() -> None:
+    """The delay of a group counts in active/non-optimized alone."""
+    group = AluaPortGroup(alua_group_id=1, non_optimized_delay=0.1)
+    assert {state for state in PRIMARY if replace(group, state=state).command_delay} == {NON_OPTIMIZED}
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({}, False),
+        ({"keep_state": True}, True),
+        ({"access_type": AluaAccessType.EXPLICIT}, True),
+        ({"access_type": AluaAccessType.IMPLICIT}, False),
+    ],
+)
+def test_a_group_begins_where_it_was(options: dict[str, Any], kept: bool) -> None:
+    """If it keeps its state, as it has to where only initiators set it, a new run begins with that."""
+    groups = AluaPortGroups(recorded={7: STANDBY, 8: UNAVAILABLE})
+    group = AluaPortGroup(alua_group_id=7, **options)
+    groups.create(group)
+    assert group.state is (STANDBY if kept else OPTIMIZED)
+    groups.create(AluaPortGroup(alua_group_id=9, **options))
+    assert groups.find(9) is not None
+
+
+def test_a_recorded_state_that_is_not_supported_any_more() -> None:
+    """The group begins as it is configured."""
+    group = AluaPortGroup(alua_group_id=7, keep_state=True, supported_states=DEFAULT_SUPPORTED_STATES - {STANDBY})
+    AluaPortGroups(recorded={7: STANDBY}).create(group)
+    assert group.state is OPTIMIZED
 
 
 def test_set_state() -> None:
@@ -274,6 +314,8 @@ def test_nobody_has_to_listen() -> None:
         ({"alua_group_id": -1}, "no target port group"),
         ({"alua_group_id": 0x1_0000}, "no target port group"),
         ({"transition_delay": -1}, "delay"),
+        ({"non_optimized_delay": -1}, "delay"),
+        ({"non_optimized_delay": MAX_NON_OPTIMIZED_DELAY + 1}, "delay"),
         ({"transition_delay": MAX_TRANSITION_DELAY + 1}, "delay"),
         ({"implicit_transition_time": 256}, "implicit transition time"),
         ({"state": OFFLINE, "supported_states": ALL_SUPPORTED_STATES}, "OFFLINE"),

@@ -7,6 +7,7 @@ import pytest
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import BlockOperation, Flush, Read
 from isthmus.errors import BackstoreError
+from isthmus.scsi.alua import AluaAccessState, AluaPortGroup
 from isthmus.scsi.block_executor import Done, ImmediateExecutor
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.logical_unit import LogicalUnit
@@ -25,6 +26,7 @@ from tests.support.scsi import (
     sense_of,
     write_10,
 )
+from tests.support.timer import FakeTimer
 
 COMPARE_AND_WRITE = bytes([0x89]) + bytes(12) + bytes([1, 0, 0])
 """LBA 0, one block."""
@@ -364,6 +366,19 @@ def test_a_handler_does_not_go_on_while_blocked() -> None:
     clear(probe.bench)
     assert done == ["begin", "end"]
     assert probe.bench.owner.ends[task] == GOOD
+
+
+def test_a_task_that_waits_for_its_group_is_blocked_as_well() -> None:
+    """When the delay of its target port group is over, it does not begin before the condition is."""
+    timer = FakeTimer()
+    group = AluaPortGroup(alua_group_id=0, non_optimized_delay=1, state=AluaAccessState.ACTIVE_NON_OPTIMIZED)
+    bench = Bench(unit=make_unit(alua_group=group, call_later=timer.call_later))
+    task = bench.start(TEST_UNIT_READY)
+    bench.unit.task_set.establish_aca(bench.nexus, bench.task(write_10(0, 1)))
+    timer.advance(1)
+    assert task.state is TaskState.BLOCKED
+    clear(bench)
+    assert bench.owner.ends[task] == GOOD
 
 
 def test_a_response_that_waits_is_blocked_as_well() -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from isthmus.errors import BackstoreError
 from isthmus.scsi.alua import AluaAccessState, AluaAccessType, AluaPortGroup, AluaPortGroups, AluaStatusCode
+from isthmus.scsi.alua_record import save_access_states
 from isthmus.scsi.cdb import Command
 from isthmus.scsi.countdown import Countdown
 from isthmus.scsi.opcodes import Steps
@@ -144,7 +146,7 @@ def parse_set_target_port_groups(cdb: bytes, unit: "LogicalUnit") -> SetTargetPo
 def set_target_port_groups(unit: "LogicalUnit", task: Task) -> Response | Steps:
     """Check every descriptor, then start all the transitions; GOOD when they are over (SPC-5 §6.45, case a)."""
     wishes = _checked_wishes(unit.alua, parameter_list(task))
-    return _carry_out(unit.alua, wishes, task.nexus) if wishes else GOOD
+    return _carry_out(unit, wishes, task.nexus) if wishes else GOOD
 
 
 def _checked_wishes(groups: AluaPortGroups, data: bytes) -> list[_Wish]:
@@ -198,7 +200,9 @@ def _group_concerned(groups: AluaPortGroups, wish: _Wish) -> AluaPortGroup:
     return group
 
 
-def _carry_out(groups: AluaPortGroups, wishes: list[_Wish], by: "Nexus") -> Steps:
+def _carry_out(unit: "LogicalUnit", wishes: list[_Wish], by: "Nexus") -> Steps:
+    groups = unit.alua
+
     def begin(over: Callable[[object, Exception | None], None]) -> None:
         failed: list[bool] = []
         all_over = Countdown(len(wishes), lambda: over(not failed, None))
@@ -214,6 +218,11 @@ def _carry_out(groups: AluaPortGroups, wishes: list[_Wish], by: "Nexus") -> Step
     reached = yield Until(begin)
     if not reached:
         raise CheckCondition(Sense.SET_TARGET_PORT_GROUPS_COMMAND_FAILED)
+    if any(group.keeps_state for group in groups):
+        try:
+            yield from save_access_states(unit)
+        except BackstoreError:
+            raise CheckCondition(Sense.SET_TARGET_PORT_GROUPS_COMMAND_FAILED) from None
     return GOOD
 
 
