@@ -104,17 +104,7 @@ class LogicalUnit:
             load_reservations(self.state, self.identity.serial, accept_loss=accept_lost_reservations)
         )
         self.removable = removable
-        self.medium_present = True
-        """Cleared when the medium of a removable unit is ejected (SBC-4 §5.31)."""
-        self.medium_work: MediumWork | None = None
-        """The format or sanitize operation that is going on."""
-        self.medium_failure = load_medium_failure(self.state, self.identity.serial)
-        """What such an operation that failed, or was interrupted, has left behind."""
-        self.power_condition = PowerCondition.ACTIVE
-        self.started = True
-        """Cleared by START STOP UNIT; the unit is then not ready (SBC-4 §5.31)."""
-        self.prevent_removal: set[Nexus] = set()
-        """The nexuses that have asked to keep the medium where it is (SBC-4 §5.15)."""
+        self._set_up_medium()
         self.unit_attentions = UnitAttentions(self.refresh_grants)
         self.deferred_errors = DeferredErrors(self.refresh_grants)
         self.grants = UnitGrants(self.refresh_grants)
@@ -129,13 +119,7 @@ class LogicalUnit:
         self.copy_manager = None if third_party_copy is None else CopyManager(third_party_copy, self.refresh_grants)
         if self.copy_manager is None:
             self.table = self.table.without_copies()
-        self.statistics = UnitStatistics(self.grants)
-        self.application_client = ApplicationClientLog()
-        self.buffers = Buffers()
-        self.identifying_information = IdentifyingInformation(self.state, self.identity.serial)
-        self.timestamp = Timestamp(clock)
-        self.ports: dict[int, str] = {}
-        """The name of each target port through which this unit can be reached, by relative target port identifier."""
+        self._set_up_services(clock)
         self.thresholds = ThresholdMonitor(self)
         self.visits = Visits()
         """What goes on here for tasks of other units."""
@@ -143,6 +127,30 @@ class LogicalUnit:
         """What goes on whatever becomes of the tasks that asked for it."""
         self._unfinished_aborts: Counter[Task] = Counter()
         self._held_responses: dict[Task, Callable[[], None]] = {}
+
+    def _set_up_medium(self) -> None:
+        """How the medium is after power on."""
+        self.medium_present = True
+        """Cleared when the medium of a removable unit is ejected (SBC-4 §5.31)."""
+        self.medium_work: MediumWork | None = None
+        """The format or sanitize operation that is going on."""
+        self.medium_failure = load_medium_failure(self.state, self.identity.serial)
+        """What such an operation that failed, or was interrupted, has left behind."""
+        self.power_condition = PowerCondition.ACTIVE
+        self.started = True
+        """Cleared by START STOP UNIT; the unit is then not ready (SBC-4 §5.31)."""
+        self.prevent_removal: set[Nexus] = set()
+        """The nexuses that have asked to keep the medium where it is (SBC-4 §5.15)."""
+
+    def _set_up_services(self, clock: Clock) -> None:
+        """What initiators can ask for beside the medium."""
+        self.statistics = UnitStatistics(self.grants)
+        self.application_client = ApplicationClientLog()
+        self.buffers = Buffers()
+        self.identifying_information = IdentifyingInformation(self.state, self.identity.serial)
+        self.timestamp = Timestamp(clock)
+        self.ports: dict[int, str] = {}
+        """The name of each target port through which this unit can be reached, by relative target port identifier."""
 
     @property
     def num_blocks(self) -> int:
