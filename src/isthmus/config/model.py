@@ -24,6 +24,7 @@ from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
 
 __all__ = [
+    "KEPT",
     "MAX_LUN",
     "AluaGroup",
     "Backstore",
@@ -43,6 +44,8 @@ MAX_LUN: Final = 16383
 """SAM-5 §4.7.7.3; LIO's own limit is 255."""
 MAX_TAG: Final = 0xFFFF
 _MAX_CHAP: Final = 255
+KEPT: Final = "(kept)"
+"""Stands for a secret that is set. It cannot be one itself: too short for that anyway (RFC 7143 §9.2.1)."""
 
 Settings = Mapping[str, Value]
 

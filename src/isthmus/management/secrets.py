@@ -5,15 +5,11 @@ What leaves it has `KEPT` in their place; `KEPT` put back means the secret that 
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final
 
-from isthmus.config.model import Chap, Configuration, DiscoveryAuthentication, NodeAcl, PortalGroup, Target
+from isthmus.config.model import KEPT, Chap, Configuration, DiscoveryAuthentication, NodeAcl, PortalGroup, Target
 from isthmus.errors import ConfigurationError
 
 __all__ = ["KEPT", "hide_secrets", "resolve_secrets"]
-
-KEPT: Final = "(kept)"
-"""Stands for a secret that is set. It cannot be one itself: too short for that anyway (RFC 7143 §9.2.1)."""
 
 _Place = tuple[str, ...]
 _Change = Callable[[_Place, Chap], Chap]
