@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import grp
+import logging
 import os
 import socket
 import struct
@@ -25,7 +26,8 @@ _WITH_GROUP: Final = 0o660
 _CREDENTIALS: Final = struct.Struct("3i")
 """struct ucred: process, user and group (unix(7))."""
 _SO_PEERGROUPS: Final = 59
-_MAX_GROUPS: Final = 65536
+_GROUPS_LENGTH: Final = 1024
+"""Bytes: the most that Python asks of a socket for."""
 _FORBIDDEN: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
 _FORBIDDEN_BODY: Final = (
     b'{"type":"about:blank","title":"Forbidden","status":403,"detail":"this daemon is another user\'s"}'
@@ -97,6 +99,8 @@ class ControlServer:
             server_header=False,
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
+        # Who starts and stops is the daemon; it says so itself.
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         self._socket = sock
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
@@ -155,6 +159,9 @@ def _checked(group: int | None) -> type[_PeerChecked]:
 
 
 def _groups(sock: socket.socket) -> tuple[int, ...]:
-    """The supplementary groups of the peer (unix(7), SO_PEERGROUPS)."""
-    found = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MAX_GROUPS)
+    """The supplementary groups of the peer (unix(7), SO_PEERGROUPS); none of a user who is in more than 256."""
+    try:
+        found = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_LENGTH)
+    except OSError:
+        return ()
     return struct.unpack(f"{len(found) // 4}I", found)
