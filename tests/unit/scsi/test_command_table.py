@@ -126,3 +126,12 @@ def _row(opcode: int, service_action: int | None = None) -> CommandDescriptor:
     row = DISK_COMMANDS.lookup(opcode, service_action)
     assert row is not None
     return row
+
+
+def test_without_discard() -> None:
+    """A unit whose storage takes no room back neither has nor lists what needs that."""
+    table = DISK_COMMANDS.without_discard()
+    gone = {row.name for row in DISK_COMMANDS} - {row.name for row in table}
+    assert gone == {"UNMAP", "SANITIZE, BLOCK ERASE"}
+    assert table.lookup(0x42) is None
+    assert table.lookup(0x48, 0x01) is not None

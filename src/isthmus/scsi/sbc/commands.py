@@ -182,12 +182,15 @@ _ATOMIC: Final = (
 )
 
 _PROVISIONING: Final = (
-    _writes(
-        "UNMAP",
-        bytes((0x42, 0x01, 0, 0, 0, 0, _GROUP_NUMBER, 0xFF, 0xFF, _CONTROL)),
-        parse_unmap,
-        unmap,
-        "SBC-4 §5.35",
+    replace(
+        _writes(
+            "UNMAP",
+            bytes((0x42, 0x01, 0, 0, 0, 0, _GROUP_NUMBER, 0xFF, 0xFF, _CONTROL)),
+            parse_unmap,
+            unmap,
+            "SBC-4 §5.35",
+        ),
+        needs_discard=True,
     ),
     _writes("WRITE SAME (10)", _ten(0x41, _ANCHOR_UNMAP), partial(parse_write_same, TEN), write_same, "SBC-4 §5.52"),
     _writes(

@@ -36,9 +36,7 @@ class Unmap(Command):
 
 
 def parse_unmap(cdb: bytes, unit: "LogicalUnit") -> Unmap:
-    """Take the CDB apart. A unit that is not thinly provisioned has no such command; ANCHOR needs ANC_SUP (§6.6.7)."""
-    if not unit.backstore.capabilities.discard:
-        raise CheckCondition(Sense.INVALID_COMMAND_OPERATION_CODE, field=FieldPointer(0))
+    """Take the CDB apart. ANCHOR needs ANC_SUP (§6.6.7)."""
     anchor = bool(cdb[1] & _ANCHOR)
     if anchor and not unit.backstore.capabilities.anchor:
         raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(1, 0))
