@@ -10,7 +10,7 @@ export TMPDIR
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit check lint types imports layout format bench lock dist clean
+.PHONY: help serve test test-unit test-vm check lint types imports layout format bench lock dist clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,9 +18,13 @@ help: ## Say what there is to make
 serve: $(VENV)/.runtime ## Serve demo.img (a sparse 1 GiB disk, made if absent) on 127.0.0.1:3260
 	@exec $(BIN)/python scripts/serve_demo.py
 
-test: $(VENV)/.tests ## Install what the tests need and run them all
+test: $(VENV)/.tests ## Install what the tests need and run them, but for the long ones of test-vm
 	@python3 scripts/debian_packages.py tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not thorough' $(PYTEST_ARGS)
+
+test-vm: $(VENV)/.tests ## Run all tests with the Linux kernel's initiator, in a virtual machine (as root)
+	@python3 scripts/debian_packages.py tests
+	$(BIN)/python -m pytest -m vm tests/interop/vm $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.tests ## Run the tests that need no other program
 	$(BIN)/python -m pytest tests/unit tests/playbook $(PYTEST_ARGS)

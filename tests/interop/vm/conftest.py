@@ -1,0 +1,85 @@
+"""A virtual machine as client; its image is built at the first use."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.vm.guest import Guest, GuestError, running_guest
+from tests.interop.vm.image.build import COMMANDS, Image, ensure_image
+from tests.support.server import Serve
+
+CLEANING = """
+umount -a -t ext4,xfs 2> /dev/null || true
+iscsiadm -m node -u > /dev/null 2>&1 || true
+iscsiadm -m node -o delete > /dev/null 2>&1 || true
+iscsiadm -m discoverydb -o delete > /dev/null 2>&1 || true
+[ -z "$(ls /sys/class/iscsi_session 2> /dev/null)" ]
+"""
+
+
+def why_not() -> str | None:
+    """What the machine lacks for building and starting the guest; None if nothing."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = [command for command in COMMANDS if not shutil.which(command, path=path)]
+    if missing:
+        return f"not installed: {', '.join(missing)}"
+    return None if os.geteuid() == 0 else "not root, and the image is built with chroot"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test that wants the guest, give it time, and skip it where there can be none."""
+    reason = why_not()
+    for item in items:
+        if "guest" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.vm)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(900))
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class Guests:
+    """The guest that the tests use one after the other; another takes its place when it had to be stopped."""
+
+    def __init__(self, image: Image, factory: pytest.TempPathFactory, stack: contextlib.ExitStack) -> None:
+        self._image = image
+        self._factory = factory
+        self._stack = stack
+        self._current: Guest | None = None
+
+    def current(self) -> Guest:
+        """The guest, started if none runs."""
+        if self._current is None or not self._current.is_running:
+            self._current = self._stack.enter_context(running_guest(self._image, self._factory.mktemp("guest")))
+        return self._current
+
+
+@pytest.fixture(scope="session")
+def _guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
+    with contextlib.ExitStack() as stack:
+        yield Guests(ensure_image(), tmp_path_factory, stack)
+
+
+@pytest.fixture
+def guest(serve: Serve, _guests: Guests) -> Iterator[Guest]:
+    """A guest without sessions, records of targets and mounts; it leaves its server before that is stopped."""
+    guest = _guests.current()
+    yield guest
+    if guest.is_running:
+        try:
+            guest.run(CLEANING, seconds=60)
+        except GuestError:
+            guest.stop()
+
+
+@pytest.fixture
+def disk_file(tmp_path: Path) -> Path:
+    """A file of 400 MiB to be served, sparse; the smallest that mkfs.xfs takes is 300 MB."""
+    path = tmp_path / "disk.img"
+    with path.open("xb") as file:
+        file.truncate(400 << 20)
+    return path

@@ -1,0 +1,84 @@
+"""What the kernel does to give space back, and how it learns of more."""
+
+from pathlib import Path
+
+from tests.interop.vm.guest import Guest
+from tests.interop.vm.scripts import about
+from tests.support.server import Serve
+
+_MIB = 1024 * 1024
+
+
+def allocated(path: Path) -> int:
+    """Bytes that the file takes on its disk."""
+    return path.stat().st_blocks * 512
+
+
+def test_fstrim_shrinks_the_file(serve: Serve, guest: Guest, disk_file: Path) -> None:
+    """Space of deleted files goes back to the server's disk, by fstrim(8) and by the mount option `discard`."""
+    server = serve(disk_file)
+    script = guest.start(
+        about(server, guest)
+        + """
+        login
+        DISK=$(disk)
+        mkfs.ext4 -q "$DISK"
+        mkdir -p /mnt/iscsi
+        mount "$DISK" /mnt/iscsi
+        head -c 48M /dev/urandom > /mnt/iscsi/large
+        sync
+        echo 'written'
+        until [ -e /host/measured ]; do sleep 0.1; done
+        rm /host/measured
+        rm /mnt/iscsi/large
+        sync
+        fstrim -v /mnt/iscsi
+        umount /mnt/iscsi
+        e2fsck -f -n "$DISK"
+        no_kernel_complaint
+        logout
+        """
+    )
+    script.wait_for("written\n", 120)
+    before = allocated(disk_file)
+    (guest.share / "measured").touch()
+    script.wait(120)
+    assert before >= 48 * _MIB
+    assert allocated(disk_file) <= before - 47 * _MIB
+
+
+def test_blkdiscard_empties_the_file(serve: Serve, guest: Guest, medium: Path) -> None:
+    """Discarding the whole disk leaves a file without blocks, and a disk that reads as zeros."""
+    medium.write_bytes(b"\x5a" * (16 * _MIB))
+    server = serve(medium)
+    guest.run(
+        about(server, guest)
+        + """
+        login
+        DISK=$(disk)
+        blkdiscard "$DISK"
+        drop_caches
+        cmp -n 16777216 /dev/zero "$DISK"
+        no_kernel_complaint
+        logout
+        """
+    )
+    assert allocated(medium) == 0
+
+
+def test_zeroing(serve: Serve, guest: Guest, medium: Path) -> None:
+    """`blkdiscard --zeroout` makes a range read as zeros and leaves what is around it."""
+    medium.write_bytes(b"\x5a" * (16 * _MIB))
+    server = serve(medium)
+    guest.run(
+        about(server, guest)
+        + """
+        login
+        DISK=$(disk)
+        blkdiscard --zeroout --offset 1M --length 4M "$DISK"
+        no_kernel_complaint
+        logout
+        """
+    )
+    data = medium.read_bytes()
+    assert data == b"\x5a" * _MIB + bytes(4 * _MIB) + b"\x5a" * (11 * _MIB)
