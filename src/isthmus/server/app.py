@@ -7,7 +7,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -26,6 +25,7 @@ from isthmus.scsi.task_router import TaskRouter
 from isthmus.server.listener import Listener, LoginLimiter, bind
 from isthmus.server.login_phase import LoginPhase
 from isthmus.server.login_policy import Directory, PortalPolicy
+from isthmus.server.machine import machine_identity
 from isthmus.server.options import Portal, ServeOptions
 from isthmus.server.send_targets import text_exchange
 from isthmus.server.state_directory import StateDirectory, default_state_directory
@@ -37,7 +37,6 @@ from isthmus.target.target_node import TargetNode
 
 __all__ = ["Server", "run"]
 
-_MACHINE_ID: Final = Path("/etc/machine-id")
 _TAG: Final = 1
 """The one portal group of a target served from the command line."""
 
@@ -184,17 +183,6 @@ def _call_later(seconds: float, callback: Callable[[], None]) -> None:
 def _clock() -> int:
     """Milliseconds since 1970-01-01 00:00 UTC."""
     return time.time_ns() // 1_000_000
-
-
-def machine_identity() -> str:
-    """What tells this machine from others of the same host name, where it has been given something (machine-id(5)).
-
-    Two disks that look alike would be joined as paths to one by dm-multipath, and then ruined.
-    """
-    try:
-        return _MACHINE_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 def _authentication(options: ServeOptions) -> Authentication:
