@@ -90,20 +90,12 @@ class LogicalUnit:
         self.identity = identity or UnitIdentity.derived(backstore.identity)
         self.limits = limits or Limits.for_backstore(backstore, block_length)
         self.state = state or MemoryStateStore()
-        self.mode = ModePages(
-            write_back=backstore.write_back,
-            thresholds=backstore.capabilities.measures_space,
-            saved=load_mode_pages(self.state, self.identity.serial),
-        )
-        self.writes_atomically = can_write_atomically(backstore, self.state)
-        if not self.writes_atomically:
-            self.table = self.table.without_atomic_writes()
-        self.journal = open_journal(backstore, self.state, self.identity.serial)
-        """Where WRITE ATOMIC keeps what it is about to write; None for storage that knows no crash."""
+        self._set_up_atomic_writes()
         self.reservations = Reservations(
             load_reservations(self.state, self.identity.serial, accept_loss=accept_lost_reservations)
         )
         self.removable = removable
+        self._set_up_mode()
         self._set_up_medium()
         self.unit_attentions = UnitAttentions(self.refresh_grants)
         self.deferred_errors = DeferredErrors(self.refresh_grants)
@@ -120,13 +112,29 @@ class LogicalUnit:
         if self.copy_manager is None:
             self.table = self.table.without_copies()
         self._set_up_services(clock)
-        self.thresholds = ThresholdMonitor(self)
         self.visits = Visits()
         """What goes on here for tasks of other units."""
         self.background: set[BackgroundRun] = set()
         """What goes on whatever becomes of the tasks that asked for it."""
         self._unfinished_aborts: Counter[Task] = Counter()
         self._held_responses: dict[Task, Callable[[], None]] = {}
+
+    def _set_up_mode(self) -> None:
+        """The mode parameters, and what compares with them."""
+        self.mode = ModePages(
+            write_back=self.backstore.write_back,
+            thresholds=self.backstore.capabilities.measures_space,
+            saved=load_mode_pages(self.state, self.identity.serial),
+        )
+        self.thresholds = ThresholdMonitor(self)
+
+    def _set_up_atomic_writes(self) -> None:
+        """Before anything is read: a write that a crash has cut short is made whole."""
+        self.writes_atomically = can_write_atomically(self.backstore, self.state)
+        if not self.writes_atomically:
+            self.table = self.table.without_atomic_writes()
+        self.journal = open_journal(self.backstore, self.state, self.identity.serial)
+        """Where WRITE ATOMIC keeps what it is about to write; None for storage that knows no crash."""
 
     def _set_up_medium(self) -> None:
         """How the medium is after power on."""
