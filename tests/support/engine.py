@@ -173,6 +173,9 @@ class FakeSocket:
     def getpeername(self) -> tuple[str, int]:
         return ("192.0.2.1", 49152)
 
+    def getsockname(self) -> tuple[str, int]:
+        return ("192.0.2.2", 3260)
+
     def shutdown(self, how: int) -> None:
         """`close` follows."""
 
@@ -211,6 +214,14 @@ class HeldWorkers:
             done(operation.run(backstore), None)
         else:
             done(None, error)
+        self.delivering = False
+        self._after_batch()
+
+    def finish_together(self) -> None:
+        """Let those that are under way end in one batch."""
+        self.delivering = True
+        for backstore, operation, done in [self.under_way.popleft() for _ in range(len(self.under_way))]:
+            done(operation.run(backstore), None)
         self.delivering = False
         self._after_batch()
 
@@ -330,20 +341,20 @@ class EngineUnderTest:
         self.internal_errors: list[Exception] = []
         self.router = TaskRouter(self.engine.workers, self._note_internal_error)
         self.ended: list[Session] = []
-        self.cold_resets = 0
+        self.on_cold_reset: Callable[[], None] = lambda: None
         self._granted = granted
         self.nexus = make_nexus()
 
     def _note_internal_error(self, task: Task, error: Exception) -> None:
         self.internal_errors.append(error)
 
-    def _note_cold_reset(self) -> None:
-        self.cold_resets += 1
+    def _cold_reset(self) -> None:
+        self.on_cold_reset()
 
     def open_session(self, *, isid: int = 1, quiet: bool = True, **parameters: Any) -> Session:
         """A session without connections; with `quiet`, one that has heard the unit attentions."""
         nexus = self.nexus = make_nexus(*self.units, isid=isid)
-        target = NormalSession(router=self.router, nexus=nexus, on_cold_reset=self._note_cold_reset)
+        target = NormalSession(router=self.router, nexus=nexus, on_cold_reset=self._cold_reset)
         completed = login(isid=isid, session_parameters=SessionParameters(**parameters))
         session = self.engine.open_session(completed, 1, target, self.ended.append)
         if not self._granted:
