@@ -91,7 +91,10 @@ def format_unit(unit: "LogicalUnit", task: Task) -> Steps:
     """Give every block its initial contents; with IMMED, behind the status."""
     command = task.command
     assert isinstance(command, FormatUnit)
-    asked = _checked_list(unit, command, bytes(task.data_out_bytes)) if command.header_length else _Format()
+    data = bytes(task.data_out_bytes)
+    # The CDB does not tell how long the list is: what came is what was to come, unless the list says less.
+    task.data_out_wanted = len(data)
+    asked = _checked_list(unit, command, data) if command.header_length else _Format()
     length = unit.num_blocks * unit.block_length
     work = work_on_medium(unit, MediumOperation.FORMAT, lambda: _steps(unit, length, asked.block), total=length)
     if asked.immediate:
