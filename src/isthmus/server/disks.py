@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +20,7 @@ from isthmus.scsi.copy.manager import CopyServices
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.state_store import UnitStateStore
+from isthmus.server.access_groups import apply_groups
 from isthmus.server.blocking import in_thread
 from isthmus.server.unit_settings import block_length_of, capabilities_of, identity_of, limits_of, table_of
 
@@ -171,7 +172,9 @@ class Disks:
                 state=self._state,
                 clock=_milliseconds,
                 third_party_copy=_copy_services(settings),
+                call_later=_call_later,
             )
+            apply_groups(unit, settings)
             disk = Disk(settings, unit, table=unit.table, possible=storage.capabilities)
             disk.apply_attributes()
         except BaseException:
@@ -193,6 +196,13 @@ class Disks:
                 disk.unit.unit_attentions.establish_for_all(Sense.INQUIRY_DATA_HAS_CHANGED)
             disk.unit.refresh_grants()
             online_change.change_identity(disk.unit, identity_of(settings))
+
+    def set_alua_groups(self, settings: Backstore) -> None:
+        """Other target port groups (`settings` has nothing else that differs); raises `ConfigurationError`."""
+        disk = self._disks[settings.key]
+        if disk.unit is not None:
+            apply_groups(disk.unit, settings, disk.settings)
+        disk.settings = settings
 
     def set_settings(self, settings: Backstore) -> None:
         """What the running unit does not depend on."""
@@ -283,6 +293,11 @@ def _copy_services(settings: Backstore) -> CopyServices | None:
     if not settings.attributes.get("emulate_3pc", 1):
         return None
     return CopyServices(randomness=secrets.token_bytes, clock=time.monotonic)
+
+
+def _call_later(seconds: float, callback: Callable[[], None]) -> None:
+    """Units are made on a thread, and ask for the timer of the main loop when they run there."""
+    asyncio.get_running_loop().call_later(seconds, callback)
 
 
 def _milliseconds() -> int:

@@ -20,11 +20,12 @@ from isthmus.config.changes import (
     DeleteBackstore,
     DeleteTarget,
     ResizeBackstore,
+    SetAluaGroups,
     SetBackstoreAttributes,
     SetDiscoveryAuthentication,
 )
 from isthmus.config.group_changes import AddPortal, CreatePortalGroup, DeletePortalGroup, GroupChange, RemovePortal
-from isthmus.config.model import Backstore
+from isthmus.config.model import Backstore, Lun
 from isthmus.config.model import PortalGroup as GroupSettings
 from isthmus.engine.reference import ReferenceEngine
 from isthmus.iscsi.session import Session
@@ -33,6 +34,7 @@ from isthmus.scsi.device_server import OnInternalError
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.nexus import LunMapping, Nexus
 from isthmus.scsi.task_router import TaskRouter
+from isthmus.server.access_groups import place_port
 from isthmus.server.disks import Disks
 from isthmus.server.group_rules import GroupRules, discovery_authentication
 from isthmus.server.login_policy import Directory
@@ -162,6 +164,10 @@ class Reconciler:
             await self._disks.resize(settings)
         elif isinstance(change, SetBackstoreAttributes):
             self._disks.set_attributes(settings)
+        elif isinstance(change, SetAluaGroups):
+            self._disks.set_alua_groups(settings)
+            for running in self.groups.values():
+                self._place_port(running)
         else:
             self._disks.set_settings(settings)
         return ""
@@ -202,6 +208,8 @@ class Reconciler:
     def _change_group(self, running: RunningGroup, change: GroupChange) -> None:
         before, after = running.rules.settings, change.edit(running.rules.settings)
         running.rules.settings = after
+        self._remove_port(running, before.luns)
+        self._place_port(running)
         if isinstance(change, AddPortal | RemovePortal):
             self._portals_changed = True
         elif isinstance(change, RemoveAcl):
@@ -223,6 +231,22 @@ class Reconciler:
                     if nexus.mappings.get(lun) != mapping:
                         running.node.router.map_lun(nexus, lun, mapping)
 
+    def _place_port(self, running: RunningGroup) -> None:
+        """The units of the group are reached through its port, each in the target port group that its LUN names."""
+        for lun in running.rules.settings.luns:
+            unit = self._disks.unit(lun.backstore)
+            if unit is not None:
+                port = running.group.relative_target_port_id
+                place_port(unit, port, self._disks[lun.backstore].settings, lun.alua_group)
+
+    def _remove_port(self, running: RunningGroup, luns: Iterable[Lun]) -> None:
+        """Units that had one of `luns`, and have none in the group any more, are not reached through its port."""
+        present = {lun.backstore for lun in running.rules.settings.luns}
+        for key in {lun.backstore for lun in luns} - present:
+            unit = self._disks.unit(key)
+            if unit is not None:
+                unit.alua.remove_port(running.group.relative_target_port_id)
+
     def _end(self, running: RunningGroup, reason: str, concerns: Callable[[str], bool] = lambda _: True) -> None:
         for session, _ in running.sessions():
             if concerns(session.initiator_name):
@@ -231,6 +255,8 @@ class Reconciler:
     def _delete_group(self, running: RunningGroup) -> None:
         tag = running.group.target_portal_group_tag
         self._end(running, "the portal group is deleted")
+        luns, running.rules.settings = running.rules.settings.luns, GroupSettings(tag=tag, enable=False)
+        self._remove_port(running, luns)
         del running.node.portal_groups[tag], self.groups[running.node.name, tag]
         del self._port_identifiers[running.group.relative_target_port_id]
         self._portals_changed = True
