@@ -1,12 +1,15 @@
 """Thin units over a file system that runs out of room, and writes that are whole whatever happens."""
 
 import asyncio
+import contextlib
+import itertools
 import struct
 from pathlib import Path
 
 import pytest
 
 from isthmus.initiator import cdb
+from isthmus.initiator.errors import ConnectionLost
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.sense import DecodedSense
 from isthmus.scsi.sense import Sense
@@ -154,6 +157,27 @@ async def test_an_atomic_write_that_a_crash_cut_short(tmp_path: Path) -> None:
             async with unit_of(server.url) as unit:
                 assert await read(unit, 0, 4 * BLOCK) == whole
                 assert state.load(serial, ATOMIC_WRITE) is None
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.003, 0.01, 0.03, 0.1])
+async def test_atomic_writes_when_the_server_is_killed(tmp_path: Path, delay: float) -> None:
+    """SIGKILL ends a system call in the middle; after a start all blocks are those of one write."""
+    medium, blocks = tmp_path / "medium.img", 256
+    with serve(medium, tmp_path, "--size", str(SIZE)) as server:
+        with contextlib.suppress(ConnectionLost):
+            async with unit_of(server.url) as unit:
+                atomic = struct.pack(">BBQHHxx", 0x9C, 0, 0, 0, blocks)
+                await unit.command("WRITE ATOMIC (16)", atomic, data_out=b"\1" * blocks * BLOCK)
+                asyncio.get_running_loop().call_later(delay, server.kill)
+                for number in itertools.count(2):
+                    data = bytes((number % 255 + 1,)) * blocks * BLOCK
+                    await unit.command("WRITE ATOMIC (16)", atomic, data_out=data)
+        assert server.was_killed
+    with serve(medium, tmp_path) as server:
+        async with unit_of(server.url) as unit:
+            found = await read(unit, 0, blocks * BLOCK)
+            assert found == found[:1] * len(found)
+            assert found[0]
 
 
 def thirty_two(service_action: int, lba: int, num_blocks: int, flags: int = 0) -> bytes:

@@ -130,6 +130,16 @@ def test_the_target_tells_of_a_scsi_event() -> None:
     assert bytes(message.data_segment) == b"\0\x06\x70sense"
 
 
+def test_nothing_comes_behind_the_answer_to_a_logout() -> None:
+    """Also no event (RFC 7143 §11.15)."""
+    under_test = SessionUnderTest()
+    peer = under_test.connect()
+    peer.sends(LogoutRequest(initiator_task_tag=5, cmd_sn=FIRST_CMD_SN, cid=1))
+    assert isinstance(peer.gets_one(), LogoutResponse)
+    peer.connection.report_event(0, b"sense")
+    assert peer.gets() == []
+
+
 def test_a_session_without_a_connection_hears_of_no_event() -> None:
     """Its unit attentions wait until it comes back."""
     under_test = SessionUnderTest()

@@ -286,9 +286,13 @@ class Connection:
             self.send(AsyncMessage(async_event=AsyncEvent.LOGOUT_REQUESTED, parameter3=seconds))
 
     def report_event(self, lun: int, sense: bytes) -> None:
-        """Tell of a SCSI event at the LUN field `lun` (§11.9.1, event 0; §11.9.4 for the data)."""
-        event = AsyncEvent.SCSI_ASYNC_EVENT
-        self.send(AsyncMessage(lun=lun, async_event=event, data_segment=len(sense).to_bytes(2) + sense))
+        """Tell of a SCSI event at the LUN field `lun` (§11.9.1, event 0; §11.9.4 for the data).
+
+        Nothing comes behind the answer to a logout (§11.15).
+        """
+        if not self.closing:
+            event = AsyncEvent.SCSI_ASYNC_EVENT
+            self.send(AsyncMessage(lun=lun, async_event=event, data_segment=len(sense).to_bytes(2) + sense))
 
     def tasks(self) -> list[IscsiTask]:
         """The tasks with allegiance to this connection."""
