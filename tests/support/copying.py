@@ -168,11 +168,12 @@ class TokenInformation:
 
 def token_information(data: bytes) -> TokenInformation:
     """Take the answer apart; its lengths must be right."""
-    available, action, status, operations, delay, _, _, sense_length, units, count, segments = struct.unpack_from(
-        ">IBBHIBBBBQH", data
+    available, action, status, operations, delay, _, field_length, sense_length, units, count, segments = (
+        struct.unpack_from(">IBBHIBBBBQH", data)
     )
     assert available == len(data) - 4
-    sense, rest = data[32 : 32 + sense_length], data[32 + sense_length :]
+    assert field_length % 4 == 0
+    sense, rest = data[32 : 32 + sense_length], data[32 + field_length :]
     token = None
     if rest:
         assert int.from_bytes(rest[:4]) == len(rest) - 4

@@ -49,7 +49,7 @@ def _extended_copy(service_action: int, name: str, parse: Parser) -> CommandDesc
         reservation=ReservationClass.WRITE,
         needs_medium=False,
         needs_copy_manager=True,
-        source="SPC-4 §6.4",
+        source="SPC-4 §6.4" if service_action else "SPC-4 §6.5",
     )
 
 
@@ -71,7 +71,9 @@ def _token(
     )
 
 
-def _receive(service_action: int, name: str, handler: Handler, *, identifier_length: int) -> CommandDescriptor:
+def _receive(
+    service_action: int, name: str, handler: Handler, section: str, *, identifier_length: int
+) -> CommandDescriptor:
     identifier = (b"\xff" * identifier_length).ljust(8, b"\0")
     return CommandDescriptor(
         name=name,
@@ -84,7 +86,7 @@ def _receive(service_action: int, name: str, handler: Handler, *, identifier_len
         reservation=ReservationClass.ALWAYS,
         needs_medium=False,
         needs_copy_manager=True,
-        source="SPC-4 §6.18",
+        source=section,
     )
 
 
@@ -93,7 +95,7 @@ _COPIES: Final = (
     _extended_copy(0x01, "EXTENDED COPY (LID4)", parse_extended_copy_lid4),
     _token(0x10, "POPULATE TOKEN", parse_populate_token, populate_token, ReservationClass.READ, "SBC-4 §5.12"),
     _token(
-        0x11, "WRITE USING TOKEN", parse_write_using_token, write_using_token, ReservationClass.WRITE, "SBC-4 §5.54"
+        0x11, "WRITE USING TOKEN", parse_write_using_token, write_using_token, ReservationClass.WRITE, "SBC-4 §5.59"
     ),
     CommandDescriptor(
         name="COPY OPERATION ABORT",
@@ -111,14 +113,22 @@ _COPIES: Final = (
 )
 
 _RESULTS: Final = (
-    _receive(0x00, "RECEIVE COPY STATUS (LID1)", receive_copy_status_lid1, identifier_length=1),
-    _receive(0x01, "RECEIVE COPY DATA (LID1)", receive_copy_data_lid1, identifier_length=1),
+    _receive(0x00, "RECEIVE COPY STATUS (LID1)", receive_copy_status_lid1, "SPC-4 §6.25", identifier_length=1),
+    _receive(0x01, "RECEIVE COPY DATA (LID1)", receive_copy_data_lid1, "SPC-4 §6.21", identifier_length=1),
     # In SPC-3 it has a list identifier, which means nothing.
-    _receive(0x03, "RECEIVE COPY OPERATING PARAMETERS", receive_copy_operating_parameters, identifier_length=1),
-    _receive(0x04, "RECEIVE COPY FAILURE DETAILS (LID1)", receive_copy_failure_details_lid1, identifier_length=1),
-    _receive(0x05, "RECEIVE COPY STATUS (LID4)", receive_copy_status_lid4, identifier_length=4),
-    _receive(0x07, "RECEIVE ROD TOKEN INFORMATION", receive_rod_token_information, identifier_length=4),
-    _receive(0x08, "REPORT ALL ROD TOKENS", report_all_rod_tokens, identifier_length=0),
+    _receive(
+        0x03, "RECEIVE COPY OPERATING PARAMETERS", receive_copy_operating_parameters, "SPC-4 §6.22", identifier_length=1
+    ),
+    _receive(
+        0x04,
+        "RECEIVE COPY FAILURE DETAILS (LID1)",
+        receive_copy_failure_details_lid1,
+        "SPC-4 §6.23",
+        identifier_length=1,
+    ),
+    _receive(0x05, "RECEIVE COPY STATUS (LID4)", receive_copy_status_lid4, "SPC-4 §6.24", identifier_length=4),
+    _receive(0x07, "RECEIVE ROD TOKEN INFORMATION", receive_rod_token_information, "SPC-4 §6.26", identifier_length=4),
+    _receive(0x08, "REPORT ALL ROD TOKENS", report_all_rod_tokens, "SPC-4 §6.31", identifier_length=0),
 )
 
 ROWS: Final[tuple[CommandDescriptor, ...]] = (*_COPIES, *_RESULTS)

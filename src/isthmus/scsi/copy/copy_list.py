@@ -60,7 +60,7 @@ def parse_lid1_list(data: bytes) -> CopyList:
         inline_data=inline_data,
         inline_data_field=12,
     )
-    return _parse(data, lengths, _identifier(list_identifier, flags), immediate=False)
+    return _parse(data, lengths, _identifier(list_identifier, flags, 0), immediate=False)
 
 
 def parse_lid4_list(data: bytes) -> CopyList:
@@ -71,15 +71,16 @@ def parse_lid4_list(data: bytes) -> CopyList:
         raise invalid_in_list(0)
     if cscd_header != _HEADER_CSCD_LIST_LENGTH:
         raise invalid_in_list(2)
+    identifier = _identifier(list_identifier, flags, 20)
+    immediate = bool(more & _IMMED)
+    if immediate and (more & _G_SENSE or identifier is None):
+        # The sense is that of the standard, though the fields are in the list.
+        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB)
     if more & _G_SENSE:
         # There is nothing to tell of a copy that succeeded but its status.
         raise invalid_in_list(15, 1)
     if kind != _HEADER_CSCD_TYPE:
         raise invalid_in_list(16)
-    identifier = _identifier(list_identifier, flags)
-    immediate = bool(more & _IMMED)
-    if immediate and identifier is None:
-        raise invalid_in_list(15, 0)
     lengths = _Lengths(
         header=LID4_HEADER_LENGTH,
         cscds=cscds,
@@ -96,12 +97,16 @@ def _check_length(data: bytes, header: int) -> None:
         raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR)
 
 
-def _identifier(list_identifier: int, flags: int) -> int | None:
-    """Held data are never there to be held or discarded, so that 00b and 10b say the same."""
+def _identifier(list_identifier: int, flags: int, field: int) -> int | None:
+    """Held data are never there to be held or discarded, so that 00b and 10b say the same (tables 128 and 129)."""
     usage = flags >> 3 & 0b11
     if usage == _USAGE_RESERVED:
         raise invalid_in_list(1, 4)
-    return None if usage == _USAGE_NO_IDENTIFIER else list_identifier
+    if usage != _USAGE_NO_IDENTIFIER:
+        return list_identifier
+    if list_identifier:
+        raise invalid_in_list(field)
+    return None
 
 
 def _parse(data: bytes, lengths: _Lengths, list_identifier: int | None, *, immediate: bool) -> CopyList:

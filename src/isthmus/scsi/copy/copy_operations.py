@@ -39,12 +39,15 @@ class CopyOperation:
         "background",
         "begun",
         "bytes_transferred",
+        "failure_told",
+        "is_partial",
         "list_identifier",
         "nexus",
         "segments_processed",
         "sense_data",
         "service_action",
         "state",
+        "status_told",
         "steps",
         "token",
     )
@@ -67,7 +70,12 @@ class CopyOperation:
         self.sense_data: SenseData | None = None
         """Why it failed."""
         self.token: bytes | None = None
-        """The ROD token that it has made."""
+        """The ROD token that it has made, until that has been told."""
+        self.is_partial = False
+        """A token had not as many data as were to be written."""
+        self.status_told = False
+        self.failure_told = False
+        """Whether the commands with short list identifiers have told how it ended: they do so once."""
         self._when_over: list[Callable[[], None]] = []
 
     @property

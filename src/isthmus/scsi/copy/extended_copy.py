@@ -99,11 +99,11 @@ class _Segments:
     def process(self) -> Transfer:
         """Do all of them; raises `CheckCondition` with COPY ABORTED for the first that fails."""
         for segment in self._copy_list.segments:
+            self._copy.segments_processed += 1
             move = self._move(segment)
             if move is not None:
                 yield from self._telling(transfer(self._copy, move), segment)
                 self._destinations[move.destination.unit] = move.destination
-            self._copy.segments_processed += 1
         for destination in self._destinations.values():
             yield from self._telling(flushed(destination), None)
 

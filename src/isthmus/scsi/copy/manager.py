@@ -33,7 +33,10 @@ class CopyManager:
         self.tokens = RodTokens(services, tokens_changed)
 
     def nexus_lost(self, nexus: "Nexus") -> None:
-        """Its copies end. Tokens stay: they may have been handed on."""
+        """Its copies end, though they need not (SPC-4 §5.17.5): nobody says any more which units it may touch.
+
+        Tokens stay: they may have been handed on.
+        """
         self.operations.nexus_lost(nexus)
 
     def reset(self) -> None:

@@ -11,8 +11,8 @@ from isthmus.scsi.cdb import Command
 from isthmus.scsi.copy.copy_operations import CopyOperation, CopyState
 from isthmus.scsi.copy.cscd import creator_descriptor
 from isthmus.scsi.copy.endpoint import copy_manager_of
-from isthmus.scsi.copy.limits import DEFAULT_INACTIVITY_TIMEOUT, MAX_INACTIVITY_TIMEOUT, MAX_RANGE_DESCRIPTORS
-from isthmus.scsi.copy.ranges import RANGE_DESCRIPTOR_LENGTH, ByteRange, hull, parse_ranges
+from isthmus.scsi.copy.limits import DEFAULT_INACTIVITY_TIMEOUT, MAX_INACTIVITY_TIMEOUT
+from isthmus.scsi.copy.ranges import MAX_LIST_LENGTH, ByteRange, hull, parse_ranges
 from isthmus.scsi.copy.rod_token import RodType, encode_token
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
@@ -30,12 +30,8 @@ POPULATE_TOKEN: Final = 0x10
 _HEADER: Final = struct.Struct(">HBxII2xH")
 _IMMED: Final = 0x01
 _RTV: Final = 0x02
-_OFFERED: Final = (
-    RodType.POINT_IN_TIME_COPY_DEFAULT,
-    RodType.POINT_IN_TIME_COPY_CHANGE_VULNERABLE,
-    RodType.POINT_IN_TIME_COPY_ANY,
-)
-"""What can be asked for; every one of them gives a token that changes revoke."""
+_OFFERED: Final = (RodType.POINT_IN_TIME_COPY_CHANGE_VULNERABLE, RodType.POINT_IN_TIME_COPY_ANY)
+"""What can be asked for; both give a token that changes revoke."""
 _SCSI_NAME_STRING: Final = 0x28
 """ASSOCIATION 10b (target device), DESIGNATOR TYPE 8h."""
 _ISCSI_UTF_8: Final = 0x53
@@ -90,7 +86,7 @@ class _Settle(BlockOperation):
 def parse_populate_token(cdb: bytes, _unit: "LogicalUnit") -> PopulateToken:
     """Take the CDB apart."""
     length = int.from_bytes(cdb[10:14])
-    if length > _HEADER.size + MAX_RANGE_DESCRIPTORS * RANGE_DESCRIPTOR_LENGTH:
+    if 0 < length < _HEADER.size or length > MAX_LIST_LENGTH:
         raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR, field=FieldPointer(10))
     return PopulateToken(list_identifier=int.from_bytes(cdb[6:10]), parameter_list_length=length)
 
@@ -103,8 +99,6 @@ def populate_token(unit: "LogicalUnit", task: Task) -> Response | Steps:
         return GOOD
     data = parameter_list(task)
     ranges = parse_ranges(unit, data, _HEADER.size)
-    if not ranges:
-        raise invalid_in_list(_HEADER.size - 2)
     timeout = _inactivity_timeout(data)
     manager = copy_manager_of(unit)
     if manager.tokens.is_full:

@@ -11,20 +11,23 @@ from isthmus.scsi.spc.parameter_data import invalid_in_list
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
 
-__all__ = ["RANGE_DESCRIPTOR_LENGTH", "ByteRange", "hull", "paired", "parse_ranges"]
+__all__ = ["MAX_LIST_LENGTH", "RANGE_DESCRIPTOR_LENGTH", "ByteRange", "hull", "paired", "parse_ranges", "shortened"]
 
 ByteRange = tuple[int, int]
 """(offset, length), in bytes."""
 
 _RANGE: Final = struct.Struct(">QI4x")
 RANGE_DESCRIPTOR_LENGTH: Final = _RANGE.size
+MAX_LIST_LENGTH: Final = 2 + 0xFFFF
+"""Bytes that a parameter list can say that it has."""
 
 
 def parse_ranges(unit: "LogicalUnit", data: bytes, header: int) -> tuple[ByteRange, ...]:
     """The ranges behind the `header` bytes of a parameter list of POPULATE TOKEN or WRITE USING TOKEN, without empty ones.
 
     The first two bytes of the list are its length, the last two of the header that of the descriptors. Raises
-    `CheckCondition` for what exceeds the unit or its limits, and for ranges that overlap.
+    `CheckCondition` for what exceeds the unit or its limits, and for ranges that overlap. A descriptor that is not there
+    as a whole is ignored.
     """
     length = _descriptors_length(data, header)
     ranges: list[ByteRange] = []
@@ -44,21 +47,20 @@ def parse_ranges(unit: "LogicalUnit", data: bytes, header: int) -> tuple[ByteRan
 
 
 def _descriptors_length(data: bytes, header: int) -> int:
-    """Bytes of range descriptors; raises `CheckCondition` if the lengths contradict each other."""
+    """Bytes of whole range descriptors; raises `CheckCondition` if the lengths contradict each other."""
     if len(data) < header:
         raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR)
     data_length = int.from_bytes(data[:2]) + 2
     length = int.from_bytes(data[header - 2 : header])
     if data_length < header + RANGE_DESCRIPTOR_LENGTH:
         raise invalid_in_list(0)
-    if not length or length % RANGE_DESCRIPTOR_LENGTH or header + length > data_length:
+    if length < RANGE_DESCRIPTOR_LENGTH or header + length > data_length:
         raise invalid_in_list(header - 2)
-    if length > MAX_RANGE_DESCRIPTORS * RANGE_DESCRIPTOR_LENGTH:
+    count = min(length, len(data) - header) // RANGE_DESCRIPTOR_LENGTH
+    if count > MAX_RANGE_DESCRIPTORS:
         pointer = FieldPointer(header - 2, in_cdb=False)
         raise CheckCondition(Sense.TOO_MANY_SEGMENT_DESCRIPTORS, field=pointer)
-    if header + length > len(data):
-        raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR)
-    return length
+    return count * RANGE_DESCRIPTOR_LENGTH
 
 
 def _overlap(left: ByteRange, right: ByteRange) -> bool:
@@ -66,9 +68,19 @@ def _overlap(left: ByteRange, right: ByteRange) -> bool:
 
 
 def hull(ranges: Sequence[ByteRange]) -> ByteRange:
-    """The smallest range that holds all of them."""
+    """The smallest range that holds all of them; one without length, if there are none."""
+    if not ranges:
+        return 0, 0
     start = min(offset for offset, _ in ranges)
     return start, max(map(sum, ranges)) - start
+
+
+def shortened(ranges: Sequence[ByteRange], length: int) -> Iterator[ByteRange]:
+    """The first `length` bytes of `ranges`, or all of them."""
+    for offset, size in ranges:
+        if length > 0:
+            yield offset, min(size, length)
+        length -= size
 
 
 def paired(

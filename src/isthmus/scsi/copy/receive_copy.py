@@ -1,4 +1,4 @@
-"""What there is to tell of a copy: the RECEIVE COPY commands of both kinds, and those for ROD tokens (SPC-4 §6.17 ff).
+"""What there is to tell of a copy: the RECEIVE COPY commands of both kinds, and those for ROD tokens (SPC-4 §6.20 to §6.31).
 
 Each nexus is told of its own copies only.
 """
@@ -22,6 +22,7 @@ from isthmus.scsi.copy.limits import (
 )
 from isthmus.scsi.copy.segments import BLOCK_TO_BLOCK
 from isthmus.scsi.spc.parameter_data import allocated, invalid_in_cdb
+from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response, Task
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ _IN_PROGRESS_IN_BACKGROUND: Final = 0x12
 _STATUS_LID4: Final = {CopyState.COMPLETED: 0x01, CopyState.FAILED: 0x02, CopyState.ABORTED: 0x60}
 _UPDATE_DELAY: Final = 200
 """Milliseconds after which it is worth asking again."""
-_NO_UPDATE: Final = 0xFFFF_FFFF
+_NO_UPDATE: Final = 0xFFFF_FFFE
+"""There is nothing to wait for."""
+_PARTIAL: Final = 0x03
 _COUNTER_MASK: Final = 0xFFFF
-_CHECK_CONDITION: Final = 0x02
 
 
 class _Units(enum.IntEnum):
@@ -107,12 +109,27 @@ def _sense(unit: "LogicalUnit", copy: CopyOperation) -> bytes:
     return b"" if copy.sense_data is None else copy.sense_data.to_bytes(descriptor=unit.mode.descriptor_sense)
 
 
+def _completion_status(copy: CopyOperation) -> Status:
+    """The status of the copy, whatever that of its command was."""
+    if copy.state is CopyState.FAILED:
+        return Status.CHECK_CONDITION
+    return Status.TASK_ABORTED if copy.state is CopyState.ABORTED else Status.GOOD
+
+
+def _is_taken(task: Task, data: bytes) -> bool:
+    """Whether the initiator gets all of `data`, or wants none of it any more."""
+    return not 0 < _command(task).allocation_length < len(data)
+
+
 # LID1.
 
 
 def receive_copy_status_lid1(unit: "LogicalUnit", task: Task) -> Response:
-    """How far it has come; nothing is ever held, so nothing held has been discarded."""
+    """How far it has come, and how it ended, which is told once; nothing held is ever discarded."""
     copy = _copy(unit, task)
+    if copy.status_told:
+        raise invalid_in_cdb(_LIST_IDENTIFIER_FIELD)
+    copy.status_told = not copy.in_progress
     units, count = _Units.BYTES, copy.bytes_transferred
     if count > 0xFFFF_FFFF:
         units, count = _Units.KIBIBYTES, count >> 10
@@ -127,12 +144,13 @@ def receive_copy_data_lid1(unit: "LogicalUnit", task: Task) -> Response:
 
 
 def receive_copy_failure_details_lid1(unit: "LogicalUnit", task: Task) -> Response:
-    """The sense of a copy that failed; nothing for one that did not."""
+    """The sense of a copy that failed, until it has been told as a whole; nothing for one that did not fail."""
     copy = _ended_copy(unit, task)
     data = bytes(4)
-    if copy.state is not CopyState.COMPLETED:
+    if copy.state is not CopyState.COMPLETED and not copy.failure_told:
         sense = _sense(unit, copy)
-        data = struct.pack(">I52xBxH", 56 + len(sense), _CHECK_CONDITION, len(sense)) + sense
+        data = struct.pack(">I52xBxH", 56 + len(sense), _completion_status(copy), len(sense)) + sense
+    copy.failure_told |= _is_taken(task, data)
     return allocated(data, _command(task).allocation_length)
 
 
@@ -171,34 +189,47 @@ def receive_copy_status_lid4(unit: "LogicalUnit", task: Task) -> Response:
 
 
 def receive_rod_token_information(unit: "LogicalUnit", task: Task) -> Response:
-    """How far it has come, in logical blocks, and the token that POPULATE TOKEN has made."""
+    """How far it has come, in logical blocks, and the token that POPULATE TOKEN has made, until it has been told."""
     copy = _copy(unit, task)
     status = _status_lid4(unit, copy, _Units.LOGICAL_BLOCKS, copy.bytes_transferred // unit.block_length)
-    descriptor = b"" if copy.token is None else bytes(2) + copy.token
+    descriptor = b"" if copy.token is None or copy.state is not CopyState.COMPLETED else bytes(2) + copy.token
     data = status + struct.pack(">I", len(descriptor)) + descriptor
-    return allocated(struct.pack(">I", len(data)) + data, _command(task).allocation_length)
+    data = struct.pack(">I", len(data)) + data
+    if descriptor and _is_taken(task, data):
+        copy.token = None
+    return allocated(data, _command(task).allocation_length)
 
 
 def _status_lid4(unit: "LogicalUnit", copy: CopyOperation, units: _Units, count: int) -> bytes:
     """What both have in common, behind AVAILABLE DATA."""
-    sense = _sense(unit, copy)
-    in_progress = _IN_PROGRESS_IN_BACKGROUND if copy.background else _IN_PROGRESS_IN_FOREGROUND
+    sense = b"" if copy.state is CopyState.ABORTED else _sense(unit, copy)
+    padding = bytes(-len(sense) % 4)
     return (
         struct.pack(
             ">BBHIBBBBQH6x",
             copy.service_action,
-            _STATUS_LID4.get(copy.state, in_progress),
+            _operation_status(copy),
             copy.steps & _COUNTER_MASK,
             _UPDATE_DELAY if copy.in_progress else _NO_UPDATE,
-            _CHECK_CONDITION if sense else 0,
-            len(sense),
+            _completion_status(copy),
+            len(sense + padding),
             len(sense),
             units,
             count,
             copy.segments_processed,
         )
         + sense
+        + padding
     )
+
+
+def _operation_status(copy: CopyOperation) -> int:
+    """COPY OPERATION STATUS (table 249)."""
+    if copy.in_progress:
+        return _IN_PROGRESS_IN_BACKGROUND if copy.background else _IN_PROGRESS_IN_FOREGROUND
+    if copy.state is CopyState.COMPLETED and copy.is_partial:
+        return _PARTIAL
+    return _STATUS_LID4[copy.state]
 
 
 def report_all_rod_tokens(unit: "LogicalUnit", task: Task) -> Response:

@@ -77,7 +77,7 @@ def transfer(copy: CopyOperation, move: Zeroing, check_source: Callable[[], None
     """Do `move` as part of `copy`; `check_source` raises if what it reads is not any more what was asked for."""
     for start, length in move.pieces():
         if copy.abort_requested:
-            raise CheckCondition(Sense.COPY_ABORTED)
+            raise CheckCondition(Sense.COMMANDS_CLEARED_BY_DEVICE_SERVER)
         move.check(start, length)
         check_source()
         yield from _step(move, start, length)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from isthmus.scsi.copy.copy_operations import CopyOperation
 from isthmus.scsi.copy.endpoint import Endpoint, EndpointFailure, copy_manager_of, reachable
-from isthmus.scsi.copy.limits import MAX_RANGE_DESCRIPTORS
 from isthmus.scsi.copy.populate_token import TokenCommand
-from isthmus.scsi.copy.ranges import RANGE_DESCRIPTOR_LENGTH, ByteRange, paired, parse_ranges
+from isthmus.scsi.copy.ranges import MAX_LIST_LENGTH, ByteRange, paired, parse_ranges, shortened
 from isthmus.scsi.copy.rod_token import TOKEN_LENGTH, RodType, rod_token_length, rod_type
 from isthmus.scsi.copy.rod_tokens import RodToken, TokenState
 from isthmus.scsi.copy.transfer import Move, Transfer, Zeroing, flushed, run_copy, transfer
@@ -50,7 +49,7 @@ class WriteUsingToken(TokenCommand):
 def parse_write_using_token(cdb: bytes, _unit: "LogicalUnit") -> WriteUsingToken:
     """Take the CDB apart."""
     length = int.from_bytes(cdb[10:14])
-    if length > _HEADER.size + MAX_RANGE_DESCRIPTORS * RANGE_DESCRIPTOR_LENGTH:
+    if length > MAX_LIST_LENGTH:
         raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR, field=FieldPointer(10))
     return WriteUsingToken(list_identifier=int.from_bytes(cdb[6:10]), parameter_list_length=length)
 
@@ -66,14 +65,15 @@ def write_using_token(unit: "LogicalUnit", task: Task) -> Response | Steps:
     _, flags, blocks_into_rod, token, _ = _HEADER.unpack_from(data)
     destination = Endpoint(unit, task.nexus, task.lun)
     source = None if _is_zero(token) else _find(token, destination)
-    if source is not None:
-        source.check_length(blocks_into_rod * unit.block_length, sum(length for _, length in ranges))
+    if source is not None and blocks_into_rod * unit.block_length >= source.token.length:
+        raise invalid_in_list(_OFFSET_FIELD)
     copy = copy_manager_of(unit).operations.begin(
         task.nexus, command.list_identifier, WRITE_USING_TOKEN, background=bool(flags & _IMMED)
     )
     if source is None:
         return run_copy(copy, _write(copy, _zeroes(destination, ranges), destination, None))
     moves = source.moves(destination, ranges, blocks_into_rod * unit.block_length)
+    copy.is_partial = sum(length for _, length in ranges) > source.token.length - blocks_into_rod * unit.block_length
     return run_copy(copy, source.used(_write(copy, moves, destination, source), delete=bool(flags & _DEL_TKN)))
 
 
@@ -89,14 +89,10 @@ class _Source:
         if self.token.state is not TokenState.VALID:
             raise CheckCondition(_SENSE_OF_STATE[self.token.state])
 
-    def check_length(self, skipped: int, length: int) -> None:
-        """Raise `CheckCondition` if there are no `length` bytes of data behind the first `skipped`."""
-        if skipped + length > self.token.length:
-            raise invalid_in_list(_OFFSET_FIELD)
-
-    def moves(self, destination: Endpoint, ranges: Sequence[ByteRange], skipped: int) -> Iterable[Move]:
-        """What goes where."""
-        for source_offset, offset, length in paired(self.token.ranges, ranges, skipped):
+    def moves(self, destination: Endpoint, ranges: Sequence[ByteRange], skipped: int) -> Iterable[Zeroing]:
+        """What goes where; where the data end within a block, the rest of that block is zeroed."""
+        available = self.token.length - skipped
+        for source_offset, offset, length in paired(self.token.ranges, tuple(shortened(ranges, available)), skipped):
             yield Move(
                 source=self.endpoint,
                 source_offset=source_offset,
@@ -104,6 +100,9 @@ class _Source:
                 offset=offset,
                 length=length,
             )
+        padded = available + -available % destination.unit.block_length
+        for offset, length in _after(tuple(shortened(ranges, padded)), available):
+            yield Zeroing(destination=destination, offset=offset, length=length)
 
     def used(self, steps: Transfer, *, delete: bool) -> Transfer:
         """`steps`, while which the token does not expire."""
@@ -113,6 +112,14 @@ class _Source:
             yield from steps
         finally:
             tokens.end_use(self.token, delete=delete)
+
+
+def _after(ranges: Sequence[ByteRange], skipped: int) -> Iterable[ByteRange]:
+    """What is left of `ranges` behind their first `skipped` bytes."""
+    for offset, length in ranges:
+        if length > skipped:
+            yield offset + max(0, skipped), length - max(0, skipped)
+        skipped -= length
 
 
 def _is_zero(token: bytes) -> bool:

@@ -52,10 +52,11 @@ def test_a_long_identifier() -> None:
 
 @BOTH
 def test_list_id_usage(build: Build, parse: Parse, header: int) -> None:
-    """Hold and discard say the same here; 11b says that there is no identifier; 01b says nothing."""
-    assert [parse(build([], [], usage=usage)).list_identifier for usage in (0, 2, 3)] == [1, 1, None]
+    """Hold and discard say the same here; 11b says that there is no identifier, which then is 0; 01b says nothing."""
+    assert [parse(build([], [], usage=usage)).list_identifier for usage in (0, 2)] == [1, 1]
+    assert parse(build([], [], usage=3, identifier=0)).list_identifier is None
+    assert refusal(parse, build([], [], usage=3, identifier=1)) == in_list(0 if header == 16 else 20)
     assert refusal(parse, build([], [], usage=1)) == in_list(1, 4)
-    assert header in (16, 48)
 
 
 @BOTH
@@ -110,8 +111,10 @@ def test_the_header_of_lid4(place: int, value: int, expected: Any) -> None:
 
 
 def test_nobody_could_ask_for_the_end() -> None:
-    """IMMED without an identifier would be a copy of which nothing can be learnt."""
-    assert refusal(parse_lid4_list, copy_list_lid4([], [], usage=3, immediate=True)) == in_list(15, 0)
+    """IMMED without an identifier would be a copy of which nothing can be learnt; with G_SENSE there is no status for it."""
+    for fields in ({"usage": 3, "identifier": 0}, {"flags": 0x02}):
+        data = copy_list_lid4([], [], immediate=True, **fields)
+        assert refusal(parse_lid4_list, data) == (Sense.INVALID_FIELD_IN_CDB, None)
 
 
 @given(st.binary(max_size=200), st.sampled_from([parse_lid1_list, parse_lid4_list]))

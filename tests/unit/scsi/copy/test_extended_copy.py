@@ -268,7 +268,7 @@ def test_segments_that_cannot_be_done(part: bytes, sense: Sense, field: int) -> 
     assert blocks(bench.destination, 100, 8) == blocks(bench.source, 0, 8)
     assert blocks(bench.destination, 200, 8) == before
     status = bench.information(1, service_action=0x05)
-    assert (status.status, status.segments, status.count) == (0x02, 1, 8 * 512)
+    assert (status.status, status.segments, status.count) == (0x02, 2, 8 * 512)
     assert status.sense == response.sense
 
 
@@ -421,7 +421,7 @@ def test_copy_operation_abort(immediate: bool, monkeypatch: pytest.MonkeyPatch) 
     if not immediate:
         response = bench.owner.ends[task]
         assert response is not None
-        assert copy_failure(response).sense is Sense.COPY_ABORTED
+        assert copy_failure(response).sense is Sense.COMMANDS_CLEARED_BY_DEVICE_SERVER
 
 
 def test_abort_of_nothing() -> None:
@@ -546,5 +546,5 @@ def test_a_fenced_initiator_overtakes_nobody() -> None:
 def test_an_unidentified_copy_cannot_be_asked_about() -> None:
     """LIST ID USAGE 11b: the initiator does not want to know."""
     bench = CopyBench()
-    assert data_of(bench.copy(segment(0, 0, 8), usage=3)) == b""
-    assert refusal(bench.run(receive(0x00, 1))) == in_cdb(2)
+    assert data_of(bench.copy(segment(0, 0, 8), usage=3, identifier=0)) == b""
+    assert refusal(bench.run(receive(0x00, 0))) == in_cdb(2)

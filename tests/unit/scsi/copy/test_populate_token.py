@@ -63,7 +63,6 @@ def test_without_a_parameter_list() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        RodType.POINT_IN_TIME_COPY_DEFAULT,
         RodType.POINT_IN_TIME_COPY_CHANGE_VULNERABLE,
         RodType.POINT_IN_TIME_COPY_ANY,
     ],
@@ -79,6 +78,7 @@ def test_types_that_can_be_asked_for(kind: RodType) -> None:
     [
         RodType.COPY_MANAGER_INTERNAL,
         RodType.ACCESS_UPON_REFERENCE,
+        RodType.POINT_IN_TIME_COPY_DEFAULT,
         RodType.POINT_IN_TIME_COPY_PERSISTENT,
         RodType.BLOCK_DEVICE_ZERO,
         0x1234,
@@ -92,24 +92,34 @@ def test_types_that_cannot_be_had(kind: int) -> None:
 @pytest.mark.parametrize(
     ("ranges", "expected"),
     [
-        ([(0, 0)], in_list(14)),
         ([(0, 8), (7, 1)], in_list(32)),
-        ([(0, 1)] * (MAX_RANGE_DESCRIPTORS + 1), None),
+        ([(0, 1)] * (MAX_RANGE_DESCRIPTORS + 1), (Sense.TOO_MANY_SEGMENT_DESCRIPTORS, FieldPointer(14, in_cdb=False))),
         ([(NUM_BLOCKS - 1, 2)], (Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE, FieldPointer(16, in_cdb=False))),
     ],
 )
 def test_ranges_that_cannot_be(ranges: list[tuple[int, int]], expected: object) -> None:
-    """No blocks, blocks twice, too many ranges, blocks that are not there."""
+    """Blocks twice, too many ranges, blocks that are not there."""
     bench = CopyBench()
-    if expected is None:
-        expected = Sense.PARAMETER_LIST_LENGTH_ERROR, FieldPointer(10)
-        task = bench.task(populate_token(len(populate_list(ranges))))
-        response = bench.owner.ends[task]
-        assert response is not None
-    else:
-        response = populate(bench, *ranges)
-    assert refusal(response) == expected
+    assert refusal(populate(bench, *ranges)) == expected
     assert not bench.source.has_tokens
+
+
+@pytest.mark.parametrize("length", [1, 15, 65538])
+def test_list_lengths_that_cannot_be(length: int) -> None:
+    """Less than the header, or more than the list can say of itself."""
+    bench = CopyBench()
+    response = bench.owner.ends[bench.task(populate_token(length))]
+    assert response is not None
+    assert refusal(response) == (Sense.PARAMETER_LIST_LENGTH_ERROR, FieldPointer(10))
+
+
+def test_a_token_for_nothing() -> None:
+    """Ranges without blocks are no error: the token stands for no bytes."""
+    bench = CopyBench()
+    token = bench.populate((5, 0))
+    assert int.from_bytes(token[48:64]) == 0
+    assert bench.run(write_10(5, 1), b"x" * 512).status is Status.GOOD
+    assert bench.source.has_tokens
 
 
 def test_inactivity_timeout() -> None:

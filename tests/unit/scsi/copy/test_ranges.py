@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.scsi.copy.limits import MAX_RANGE_DESCRIPTORS, MAX_TOKEN_TRANSFER
-from isthmus.scsi.copy.ranges import hull, paired, parse_ranges
+from isthmus.scsi.copy.ranges import hull, paired, parse_ranges, shortened
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
 from tests.support.copying import populate_list
 from tests.support.scsi import make_unit
@@ -46,7 +46,7 @@ def test_more_data_than_descriptors() -> None:
         (0, 29, in_list(0)),
         (14, 0, in_list(14)),
         (14, 15, in_list(14)),
-        (14, 32, in_list(14)),
+        (14, 17, in_list(14)),
     ],
 )
 def test_lengths_that_contradict_each_other(place: int, value: int, expected: object) -> None:
@@ -57,10 +57,19 @@ def test_lengths_that_contradict_each_other(place: int, value: int, expected: ob
 
 
 def test_truncated() -> None:
-    """A list that ends in its header, or before its descriptors do."""
+    """A list that ends in its header is refused; a descriptor that is not there as a whole is ignored."""
     data = populate_list([(0, 1), (1, 1)])
-    for length in (0, 15, 16, 47):
+    for length in (0, 15):
         assert refusal(data[:length]) == (Sense.PARAMETER_LIST_LENGTH_ERROR, None)
+    found = [len(parse_ranges(UNIT, data[:length], HEADER)) for length in (16, 31, 32, 47, 48)]
+    assert found == [0, 0, 1, 1, 2]
+
+
+def test_a_length_with_a_rest() -> None:
+    """The last descriptor is incomplete, and ignored."""
+    data = bytearray(populate_list([(0, 1), (1, 1)]))
+    data[14:16] = (31).to_bytes(2)
+    assert parse_ranges(UNIT, bytes(data), HEADER) == ((0, 512),)
 
 
 def test_too_many() -> None:
@@ -101,6 +110,16 @@ def test_pairs(sources: list[tuple[int, int]], destinations: list[tuple[int, int
     assert [byte for _, start, length in moves for byte in range(start, start + length)] == wanted
 
 
+@given(RANGES, st.integers(-5, 400))
+def test_shortened(ranges: list[tuple[int, int]], length: int) -> None:
+    """The first bytes of the ranges, in their order, and no empty range."""
+    everything = [byte for start, size in ranges for byte in range(start, start + size)]
+    short = list(shortened(ranges, length))
+    assert [byte for start, size in short for byte in range(start, start + size)] == everything[: max(0, length)]
+    assert all(size for _, size in short)
+
+
 def test_hull() -> None:
-    """From the first byte to the last."""
+    """From the first byte to the last; nothing, if there are none."""
+    assert hull([]) == (0, 0)
     assert hull([(100, 10), (20, 5), (50, 100)]) == (20, 130)

@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from isthmus.scsi.copy.copy_operations import CopyState
 from isthmus.scsi.copy.limits import (
     MAX_CONCURRENT_COPIES,
     MAX_CSCD_DESCRIPTORS,
@@ -12,7 +13,16 @@ from isthmus.scsi.copy.limits import (
     MAX_SEGMENT_LENGTH,
 )
 from isthmus.scsi.status import Status
-from tests.support.copying import CopyBench, copy_list_lid1, extended_copy, receive, segment, token_information
+from tests.support.copying import (
+    CopyBench,
+    copy_list_lid1,
+    extended_copy,
+    populate_list,
+    populate_token,
+    receive,
+    segment,
+    token_information,
+)
 from tests.support.primary import data_of, in_cdb, refusal
 from tests.support.scsi import HeldExecutor
 
@@ -27,7 +37,7 @@ def test_no_such_copy(action: int) -> None:
     assert refusal(bench.run(receive(action, 1))) == in_cdb(2)
 
 
-@pytest.mark.parametrize("action", [*IDENTIFIED, 0x03, 0x08])
+@pytest.mark.parametrize("action", [0x01, 0x03, 0x04, 0x05, 0x07, 0x08])
 def test_allocation_length(action: int) -> None:
     """The answer is cut, and says how long it would be."""
     bench = CopyBench()
@@ -44,12 +54,13 @@ def test_status_lid1() -> None:
     bench = CopyBench(executor=executor)
     data = copy_list_lid1(bench.cscds(), [segment(0, 0, 8), segment(0, 5000, 1)])
     bench.start(extended_copy(len(data)), data)
-    assert data_of(bench.run(receive(0x00, 1))) == struct.pack(">IBHBI", 8, 0, 0, 0, 0)
+    assert data_of(bench.run(receive(0x00, 1))) == struct.pack(">IBHBI", 8, 0, 1, 0, 0)
     executor.finish()
-    assert data_of(bench.run(receive(0x00, 1))) == struct.pack(">IBHBI", 8, 2, 1, 0, 8 * 512)
+    assert data_of(bench.run(receive(0x00, 1))) == struct.pack(">IBHBI", 8, 2, 2, 0, 8 * 512)
     good = CopyBench()
     good.copy(segment(0, 0, 8))
     assert data_of(good.run(receive(0x00, 1))) == struct.pack(">IBHBI", 8, 1, 1, 0, 8 * 512)
+    assert refusal(good.run(receive(0x00, 1))) == in_cdb(2), "its end is told once"
 
 
 def test_status_lid1_of_a_long_copy() -> None:
@@ -90,6 +101,41 @@ def test_failure_details() -> None:
     assert data[4:56] == bytes(52)
     assert (data[56], int.from_bytes(data[58:60])) == (Status.CHECK_CONDITION, len(response.sense))
     assert data[60:] == response.sense
+    assert data_of(bench.run(receive(0x04, 1))) == bytes(4), "it is told once"
+
+
+def test_failure_details_are_told_as_a_whole() -> None:
+    """Who asked for less can ask again; who wants nothing is told nothing any more."""
+    bench = CopyBench()
+    bench.copy(segment(0, 5000, 8))
+    assert len(data_of(bench.run(receive(0x04, 1, allocation_length=60)))) == 60
+    assert data_of(bench.run(receive(0x04, 1, allocation_length=0))) == b""
+    assert data_of(bench.run(receive(0x04, 1))) == bytes(4)
+
+
+def test_sense_in_the_status() -> None:
+    """It is padded to a multiple of four; a copy that was aborted has a status and no sense."""
+    bench = CopyBench()
+    response = bench.copy(segment(0, 5000, 8))
+    data = data_of(bench.run(receive(0x05, 1)))
+    assert (data[12], data[13], data[14]) == (Status.CHECK_CONDITION, 20, len(response.sense))
+    assert data[32:] == response.sense + bytes(2)
+    assert bench.source.copy_manager is not None
+    copy = bench.source.copy_manager.operations.find(bench.nexus, 1)
+    assert copy is not None
+    copy.end(CopyState.ABORTED, copy.sense_data)
+    data = data_of(bench.run(receive(0x05, 1)))
+    assert (data[5], *data[12:15]) == (0x60, Status.TASK_ABORTED, 0, 0)
+
+
+def test_a_token_is_told_once() -> None:
+    """When it has been told as a whole it is known to who it is for; until then it can be asked for again."""
+    bench = CopyBench()
+    data = populate_list([(0, 8)])
+    assert bench.run(populate_token(len(data), 3), data).status is Status.GOOD
+    assert len(data_of(bench.run(receive(0x07, 3, allocation_length=100)))) == 100
+    assert bench.information(3).token is not None
+    assert bench.information(3).token is None
 
 
 def test_operating_parameters() -> None:
@@ -120,7 +166,7 @@ def test_status_lid4() -> None:
     assert (before.service_action, before.status, before.update_delay) == (0x00, 0x11, 200)
     executor.finish_all()
     after = token_information(data_of(bench.run(receive(0x05, 1))))
-    assert (after.status, after.update_delay, after.units) == (0x01, 0xFFFF_FFFF, 0x00)
+    assert (after.status, after.update_delay, after.units) == (0x01, 0xFFFF_FFFE, 0x00)
     assert (after.count, after.segments, after.operations, after.sense) == (8 * 512, 1, 1, b"")
 
 

@@ -65,7 +65,7 @@ def test_an_abort_between_steps() -> None:
     copy.abort_requested = True
     with pytest.raises(CheckCondition) as caught:
         next(steps)
-    assert caught.value.sense_data.sense is Sense.COPY_ABORTED
+    assert caught.value.sense_data.sense is Sense.COMMANDS_CLEARED_BY_DEVICE_SERVER
 
 
 def test_progress() -> None:

@@ -205,15 +205,41 @@ def test_a_write_while_the_token_is_read() -> None:
 # -- What else can be wrong --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("skipped", "num_blocks"), [(0, 9), (1, 8), (8, 1), (1 << 60, 1)])
-def test_more_than_the_token_stands_for(skipped: int, num_blocks: int) -> None:
+@pytest.mark.parametrize("skipped", [8, 9, 1 << 60])
+def test_an_offset_beyond_the_data(skipped: int) -> None:
     """It is refused before anything is written."""
     bench = CopyBench()
     token = bench.populate((0, 8))
     before = blocks(bench.destination, 0, 16)
-    response = bench.write_token(write_list(token, [(0, num_blocks)], skipped=skipped))
-    assert refusal(response) == in_list(8)
+    assert refusal(bench.write_token(write_list(token, [(0, 1)], skipped=skipped))) == in_list(8)
     assert blocks(bench.destination, 0, 16) == before
+
+
+@pytest.mark.parametrize(("skipped", "written"), [(0, 8), (3, 5)])
+def test_more_than_the_token_stands_for(skipped: int, written: int) -> None:
+    """As much is written as there is, in order, and that it was less is told."""
+    bench = CopyBench()
+    token = bench.populate((0, 8))
+    before = blocks(bench.destination, 0, 64)
+    assert bench.write_token(write_list(token, [(20, 4), (0, 10)], skipped=skipped)).status is GOOD
+    after = blocks(bench.destination, 0, 64)
+    data = blocks(bench.source, skipped, written)
+    assert after[20 * 512 : 24 * 512] + after[: (written - 4) * 512] == data
+    assert after[(written - 4) * 512 : 20 * 512] == before[(written - 4) * 512 : 20 * 512]
+    information = bench.information(2, lun=1)
+    assert (information.status, information.count) == (0x03, written)
+
+
+def test_data_that_end_within_a_block() -> None:
+    """The rest of the block is zeroed (SBC-4, WRITE USING TOKEN)."""
+    bench = CopyBench(destination_block_length=4096)
+    token = bench.populate((0, 12))
+    before = blocks(bench.destination, 0, 4)
+    assert bench.write_token(write_list(token, [(0, 3)])).status is GOOD
+    expected = blocks(bench.source, 0, 12) + bytes(4 * 512) + before[2 * 4096 :]
+    assert blocks(bench.destination, 0, 4) == expected
+    information = bench.information(2, lun=1)
+    assert (information.status, information.count) == (0x03, 2)
 
 
 def test_ranges_of_the_destination() -> None:
@@ -223,8 +249,10 @@ def test_ranges_of_the_destination() -> None:
     out_of_range = Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE, FieldPointer(536, in_cdb=False)
     assert refusal(bench.write_token(write_list(token, [(NUM_BLOCKS, 1)]))) == out_of_range
     assert refusal(bench.write_token(write_list(token, [(0, 2), (1, 2)]))) == in_list(552)
-    too_many = len(write_list(token, [(0, 1)] * (MAX_RANGE_DESCRIPTORS + 1)))
-    response = bench.owner.ends[bench.task(write_using_token(too_many), lun=1)]
+    too_many = write_list(token, [(lba, 1) for lba in range(MAX_RANGE_DESCRIPTORS + 1)])
+    expected = Sense.TOO_MANY_SEGMENT_DESCRIPTORS, FieldPointer(534, in_cdb=False)
+    assert refusal(bench.write_token(too_many)) == expected
+    response = bench.owner.ends[bench.task(write_using_token(65538), lun=1)]
     assert response is not None
     assert refusal(response) == (Sense.PARAMETER_LIST_LENGTH_ERROR, FieldPointer(10))
 
