@@ -64,6 +64,12 @@ def default_portal() -> Portal:
 )
 @click.option("--read-only", is_flag=True, help="Let nobody write.")
 @click.option("--removable", is_flag=True, help="Let initiators eject the medium and load it again.")
+@click.option(
+    "--erase-rate",
+    type=SIZE,
+    metavar="SIZE",
+    help="Let formatting and erasing move at most this much a second, for the sake of other disks.  [default: no limit]",
+)
 @click.option("--write-through", is_flag=True, help="Make each write durable before it is acknowledged (no cache).")
 @click.option(
     "--block-size",
@@ -119,6 +125,7 @@ def serve(
     target_name: IscsiName | None,
     read_only: bool,
     removable: bool,
+    erase_rate: int | None,
     write_through: bool,
     block_size: str,
     physical_block_size: str | None,
@@ -144,6 +151,7 @@ def serve(
         portals=portals or (default_portal(),),
         read_only=read_only,
         removable=removable,
+        erase_rate=erase_rate,
         write_back=not write_through,
         block_length=int(block_size),
         physical_block_length=int(physical_block_size) if physical_block_size else None,

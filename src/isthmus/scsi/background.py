@@ -18,6 +18,7 @@ from isthmus.errors import BackstoreError
 from isthmus.scsi.block_executor import BlockExecutor
 from isthmus.scsi.elsewhere import Place, place_of
 from isthmus.scsi.range_lock import Hold
+from isthmus.scsi.waiting import Until
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
@@ -133,6 +134,8 @@ class BackgroundRun:
     def _over_at_once(self, operation: BlockOperation) -> bool:
         """Ask for `operation`; says whether it is over already."""
         self._asked(operation)
+        if isinstance(operation, Until):
+            return self._wait(operation)
         self._place = place_of(operation, self._unit)
         self._operation_over = False
         self._hold = Hold.of(operation, self._start)
@@ -140,6 +143,20 @@ class BackgroundRun:
         self._place.lock.acquire(self._hold)
         self._requesting = False
         return self._operation_over
+
+    def _wait(self, until: Until) -> bool:
+        """Start what `until` waits for; says whether that is over already."""
+        self._operation_over = False
+        self._requesting = True
+        until.begin(self._waited)
+        self._requesting = False
+        return self._operation_over
+
+    def _waited(self, result: Any, error: Exception | None) -> None:
+        self._operation_over = True
+        self._result, self._error = result, error
+        if not self._requesting:
+            self._drive()
 
     def _start(self) -> None:
         assert self._place is not None

@@ -67,6 +67,7 @@ class LogicalUnit:
         third_party_copy: CopyServices | None = None,
         accept_lost_reservations: bool = False,
         call_later: CallLater | None = None,
+        erase_rate: int | None = None,
         alua_group: AluaPortGroup | None = None,
     ) -> None:
         """Lengths are bytes. Raises `ConfigurationError` for a block length that no initiator can use.
@@ -74,8 +75,9 @@ class LogicalUnit:
         `removable`: the medium can be ejected and loaded (RMB). `third_party_copy`: the unit can copy, and be copied from
         and to. `state` keeps what must outlive a restart; without one it is kept in memory. Raises `ConfigurationError` for
         a record of it that cannot be read; with `accept_lost_reservations`, the initiators have to replace damaged
-        reservations instead, before they can use the unit. `call_later` times transitions between access states;
-        `alua_group` is the target port group of every port that is put into no other.
+        reservations instead, before they can use the unit. `call_later` times transitions between access states, and
+        what `erase_rate` asks for: format and sanitize operations move at most so many bytes a second. `alua_group` is
+        the target port group of every port that is put into no other.
         """
         if block_length not in BLOCK_LENGTHS:
             raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
@@ -96,6 +98,8 @@ class LogicalUnit:
         )
         self.removable = removable
         self._set_up_mode()
+        self.call_later = call_later
+        self.erase_rate = erase_rate
         self._set_up_medium()
         self.unit_attentions = UnitAttentions(self.refresh_grants)
         self.deferred_errors = DeferredErrors(self.refresh_grants)

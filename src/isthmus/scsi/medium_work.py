@@ -16,6 +16,7 @@ import enum
 import errno
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from isthmus.backstores.operations import Barrier, BlockOperation, Flush
@@ -27,6 +28,7 @@ from isthmus.scsi.state_store import MEDIUM_WORK, SaveState, UnitStateStore
 from isthmus.scsi.waiting import Until
 
 if TYPE_CHECKING:
+    from isthmus.scsi.alua import CallLater
     from isthmus.scsi.logical_unit import LogicalUnit
     from isthmus.scsi.nexus import Nexus
 
@@ -185,6 +187,7 @@ def work_on_medium(
             _check_extent(unit, step)
             yield step
             work.done += step.extent[1]
+            yield from _pause(unit, step)
         yield Flush()
         yield SaveState(unit.state, unit.identity.serial, MEDIUM_WORK, None)
     except BackstoreError:
@@ -201,6 +204,17 @@ def behind_the_status(unit: "LogicalUnit", nexus: "Nexus", work: BackgroundSteps
     yield Background(deferring(unit, nexus, work), awaited=False)
     if unit.medium_work is not None:
         yield Until(unit.medium_work.when_recorded)
+
+
+def _pause(unit: "LogicalUnit", step: BlockOperation) -> BackgroundSteps:
+    """After `step`, as long as the rate asks for that the operator has set for such work."""
+    if unit.erase_rate is not None and unit.call_later is not None:
+        seconds = step.extent[1] / unit.erase_rate
+        yield Until(partial(_tell_later, unit.call_later, seconds))
+
+
+def _tell_later(call_later: "CallLater", seconds: float, told: OnOver) -> None:
+    call_later(seconds, partial(told, None, None))
 
 
 def _check_extent(unit: "LogicalUnit", step: BlockOperation) -> None:

@@ -76,6 +76,7 @@ def make_units(options: ServeOptions, backstores: Sequence[Backstore]) -> list[L
             third_party_copy=CopyServices(randomness=secrets.token_bytes, clock=time.monotonic),
             clock=_clock,
             call_later=_call_later,
+            erase_rate=options.erase_rate,
             accept_lost_reservations=options.replace_lost_reservations,
         )
         for backstore in backstores

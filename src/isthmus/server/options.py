@@ -163,6 +163,8 @@ class ServeOptions:
     read_only: bool = False
     removable: bool = False
     """Each unit has a medium that an initiator can eject and load again."""
+    erase_rate: int | None = None
+    """Bytes a second that format and sanitize operations of one unit may move at most; None for as many as they can."""
     write_back: bool = True
     """On: writes are acknowledged from the page cache (WCE=1); off: each is durable before its GOOD status."""
     block_length: int = 512

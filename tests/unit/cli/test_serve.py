@@ -214,3 +214,10 @@ def test_state_directory(served: list[ServeOptions], monkeypatch: pytest.MonkeyP
     assert run(["serve", "disk.img"]) == 0
     assert run(["serve", "--state", "here", "disk.img"]) == 0
     assert [options.state_directory for options in served] == [Path("/srv/state"), Path("here")]
+
+
+def test_erase_rate(served: list[ServeOptions]) -> None:
+    """How fast disks are erased has no bound unless the operator sets one."""
+    assert run(["serve", "disk.img"]) == 0
+    assert run(["serve", "--erase-rate", "100M", "disk.img"]) == 0
+    assert [options.erase_rate for options in served] == [None, 100 << 20]

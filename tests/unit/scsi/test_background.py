@@ -1,6 +1,8 @@
 """Work that goes on without its task."""
 
 import errno
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ from isthmus.errors import BackstoreError
 from isthmus.scsi.background import Background, BackgroundRun, BackgroundSteps
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.task import GOOD, Response
+from isthmus.scsi.waiting import Until
 from tests.support.scsi import Bench, HeldExecutor, limited_stack, make_unit, read_10, sense_of, write_10
 from tests.unit.scsi.test_execution import INTERNAL, Probe
 
@@ -253,3 +256,23 @@ def test_readers_go_on_meanwhile() -> None:
     executor.finish(1)
     executor.finish(1)
     assert {read, write} == set(bench.owner.ends)
+
+
+def test_waiting() -> None:
+    """Steps can wait for what is no access to the backstore, now or later, and get its result or its error."""
+    tellers: list[Callable[[Any, Exception | None], None]] = []
+
+    def steps() -> BackgroundSteps:
+        at_once = yield Until(lambda told: told(1, None))
+        later = yield Until(tellers.append)
+        try:
+            yield Until(tellers.append)
+        except BackstoreError:
+            return at_once + later
+
+    over: list[object] = []
+    BackgroundRun(make_unit(), HeldExecutor(), steps(), lambda result, _: over.append(result)).start()
+    tellers.pop()(2, None)
+    assert over == []
+    tellers.pop()(None, ERROR)
+    assert over == [3]

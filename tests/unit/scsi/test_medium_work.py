@@ -1,6 +1,7 @@
 """Operations on a whole medium, from the first block to the last or to their failure."""
 
 import errno
+from collections.abc import Callable
 
 import pytest
 
@@ -210,3 +211,33 @@ def test_progress(done: int, total: int, progress: int) -> None:
     """Progress is told in 65536ths, and never as the whole."""
     work = MediumWork(MediumOperation.FORMAT, total, done)
     assert work.sense_data.specific == ProgressIndication(progress)
+
+
+def test_rate() -> None:
+    """With a rate each step is followed by the time that its bytes may take; a server that stops waits for none."""
+    timers: list[tuple[float, Callable[[], None]]] = []
+    executor = HeldExecutor()
+    unit = make_unit(erase_rate=1 << 18, call_later=lambda seconds, then: timers.append((seconds, then)))
+    steps = work_on_medium(unit, MediumOperation.FORMAT, lambda: HALVES, total=1 << 20)
+    BackgroundRun(unit, executor, steps, lambda *_: None).start()
+    for _ in range(3):
+        executor.finish()
+    assert executor.operations == []
+    seconds, then = timers.pop()
+    assert seconds == 2.0
+    then()
+    assert [operation.extent for operation in executor.operations] == [HALVES[1].extent]
+    executor.finish()
+    unit.stop_background()
+    timers.pop()[1]()
+    assert executor.operations == []
+
+
+def test_rate_that_is_not_timed() -> None:
+    """Without somebody who can wait there is no rate."""
+    executor = HeldExecutor()
+    unit = make_unit(erase_rate=1)
+    steps = work_on_medium(unit, MediumOperation.FORMAT, lambda: HALVES, total=1 << 20)
+    BackgroundRun(unit, executor, steps, lambda *_: None).start()
+    executor.finish_all()
+    assert unit.is_ready
