@@ -4,7 +4,7 @@ That holds against every other command, and against a crash: of the server, or o
 outlives those, a journal keeps the promise (`backstores/journal.py`), so each such write is durable before its status,
 FUA or not. A unit whose state is kept nowhere has no place for a journal, and does not have the commands.
 
-There is no ATOMIC BOUNDARY: a write is one atomic operation or it is refused (MAXIMUM ATOMIC BOUNDARY SIZE is 0).
+An ATOMIC BOUNDARY allows to cut a write there, into several atomic operations. None is ever cut: all of it is one.
 """
 
 import struct
@@ -79,7 +79,7 @@ def parse_write_atomic(layout: CdbLayout, boundary: int, cdb: bytes, unit: "Logi
     """Take a WRITE ATOMIC CDB apart whose ATOMIC BOUNDARY is in the two bytes from `boundary` on."""
     _, lba, num_blocks = layout.unpack(cdb)
     check_range(unit, layout, lba, num_blocks)
-    if cdb[boundary] or cdb[boundary + 1]:
+    if int.from_bytes(cdb[boundary : boundary + 2]) > unit.limits.max_atomic_blocks:
         raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(boundary))
     if num_blocks > unit.limits.max_atomic_blocks:
         raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(layout.length_byte))

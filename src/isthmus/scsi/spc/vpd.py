@@ -163,8 +163,9 @@ def _block_limits(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:
         limits.max_write_same_blocks,
     )
     if unit.writes_atomically:
-        # No alignment, no granularity and no boundary: the journal keeps the promise for any run of blocks.
-        payload += struct.pack(">IIIII", limits.max_atomic_blocks, 0, 0, 0, 0)
+        # No alignment and no granularity: the journal keeps the promise for any run of blocks, with a boundary or without.
+        longest = limits.max_atomic_blocks
+        payload += struct.pack(">IIIII", longest, 0, 0, longest, longest)
     return payload.ljust(_BLOCK_PAGE_LENGTH, b"\0")
 
 

@@ -107,10 +107,20 @@ def test_more_than_the_maximum(cdb: Cdb) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("boundary", [1, 0x0100, 0xFFFF])
+@pytest.mark.parametrize("boundary", [1, 3, 8])
 def test_an_atomic_boundary(cdb: Cdb, boundary: int) -> None:
-    """There is none: MAXIMUM ATOMIC BOUNDARY SIZE is 0."""
-    sense = Disk().refusal(cdb(0, 1, boundary=boundary), bytes(BLOCK))
+    """It would allow to cut the write there; it is one operation all the same."""
+    disk = Disk(limits=FEW)
+    assert disk.run(cdb(2, 8, boundary=boundary), pattern(8 * BLOCK)) == GOOD
+    (operation,) = disk.operations
+    assert operation.extent == (2 * BLOCK, 8 * BLOCK)
+
+
+@BOTH
+@pytest.mark.parametrize("boundary", [9, 0x0100, 0xFFFF])
+def test_a_boundary_beyond_the_maximum(cdb: Cdb, boundary: int) -> None:
+    """MAXIMUM ATOMIC BOUNDARY SIZE is what the block limits page says."""
+    sense = Disk(limits=FEW).refusal(cdb(0, 1, boundary=boundary), bytes(BLOCK))
     assert (sense.sense, sense.specific) == (Sense.INVALID_FIELD_IN_CDB, FieldPointer(BOUNDARY_BYTE[cdb]))
 
 

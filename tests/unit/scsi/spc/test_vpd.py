@@ -141,7 +141,7 @@ def test_block_limits() -> None:
     assert data[:2] == bytes((1, 0x66))
     assert int.from_bytes(data[2:4]) == 8
     assert struct.unpack_from(">IIIIIIIQ", data, 4) == (0x1111, 0x2222, 0, 0x3333, 0x44, 8, 1 << 31, 0x5555)
-    assert struct.unpack_from(">IIIII", data, 40) == (256, 0, 0, 0, 0)
+    assert struct.unpack_from(">IIIII", data, 40) == (256, 0, 0, 256, 256)
 
 
 def test_block_limits_without_discard() -> None:
