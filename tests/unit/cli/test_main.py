@@ -84,8 +84,8 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A word that is no command gives one line and status 2."""
-    assert main.run(["export"]) == 2
-    assert capsys.readouterr().err == "isthmus: No such command 'export'.\n"
+    assert main.run(["exports"]) == 2
+    assert capsys.readouterr().err == "isthmus: No such command 'exports'.\n"
 
 
 def test_a_command_loads_only_what_it_needs() -> None:

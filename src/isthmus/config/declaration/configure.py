@@ -47,8 +47,8 @@ from isthmus.sizes import parse_size
 __all__ = ["Surroundings", "configure", "writes_back"]
 
 _PORTAL: Final = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?")
-_CACHED: Final = ("fileio", "block")
-"""The kinds that have a write cache to choose."""
+_IN_FILE_SYSTEM: Final = ("fileio", "block")
+"""The kinds that are a path in the file system, and have a write cache to choose."""
 _IN_MEMORY: Final = "ramdisk"
 
 
@@ -58,6 +58,8 @@ class Surroundings:
 
     running: Configuration
     """Backstores that are there keep their serial numbers."""
+    absolute_path: Callable[[str], str]
+    """A path in the document as it is called from everywhere."""
     read_secret: Callable[[str], str]
     """The secret in a file, by the path that the document has; raises `ConfigurationError`."""
     new_serial: Callable[[BackstoreKey], str]
@@ -106,13 +108,13 @@ class _Builder:
         self._backstores[key] = self._backstore(key, declared)
 
     def _backstore(self, key: BackstoreKey, declared: BackstoreDeclaration) -> Backstore:
-        if declared.write_back and key.kind not in _CACHED:
+        if declared.write_back and key.kind not in _IN_FILE_SYSTEM:
             raise DocumentError(f"a {key.kind} has no write cache to choose", "leave it out", path=("write_back",))
         if declared.path and key.kind == _IN_MEMORY:
             raise DocumentError(f"a {key.kind} has no path", "leave it out", path=("path",))
         return Backstore(
             key=key,
-            path=declared.path,
+            path=self._path(key.kind, declared.path),
             size=_size(declared.size),
             write_back=writes_back(key.kind) if declared.write_back is None else declared.write_back,
             read_only=declared.read_only,
@@ -121,6 +123,10 @@ class _Builder:
             alua_groups=_alua_groups(declared.alua_groups),
             options=dict(declared.options),  # type: ignore[arg-type]  # whatever LIO saved, kept as it is
         )
+
+    def _path(self, kind: str, path: str) -> str:
+        """A third party's kind may call something else a path."""
+        return self._surroundings.absolute_path(path) if path and kind in _IN_FILE_SYSTEM else path
 
     def _serial(self, key: BackstoreKey) -> str:
         present = self._surroundings.running.backstores.get(key)

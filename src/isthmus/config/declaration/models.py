@@ -260,6 +260,10 @@ class MappedLunDeclaration(_Part):
     """Left out: as the initiator's."""
     alias: str = ""
 
+    @model_serializer(mode="wrap")
+    def _shortest(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return self.lun if self == MappedLunDeclaration(lun=self.lun) else handler(self)
+
 
 class InitiatorDeclaration(_Part):
     """An initiator that may log in."""

@@ -30,7 +30,7 @@ def never(_what: object) -> str:
     raise AssertionError
 
 
-NOWHERE = Surroundings(running=Configuration(), read_secret=never, new_serial=never)
+NOWHERE = Surroundings(running=Configuration(), absolute_path=str, read_secret=never, new_serial=never)
 
 
 def with_group(group: PortalGroup) -> Configuration:
