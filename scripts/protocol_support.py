@@ -16,6 +16,7 @@ from typing import Final
 
 from isthmus.iscsi import connection_state, session_state, transfer
 from isthmus.iscsi.keys import KEYS
+from isthmus.scsi import alua, task_set
 from isthmus.scsi.command_table import DISK_COMMANDS
 from isthmus.scsi.opcodes import CommandDescriptor
 
@@ -47,12 +48,13 @@ def generate(page: str) -> str:
 
 def commands() -> Iterator[str]:
     """The command table."""
-    yield "| Opcode | Command | CDB | Beside another's reservation | Section | Test |"
-    yield "|---|---|---|---|---|---|"
+    yield "| Opcode | Command | CDB | Beside another's reservation | Target port | Section | Test |"
+    yield "|---|---|---|---|---|---|---|"
     for row in DISK_COMMANDS:
         opcode = f"{row.opcode:02X}h" + ("" if row.service_action is None else f"/{row.service_action:02X}h")
         reservation = row.reservation.name.lower().replace("_", " ")
-        yield f"| {opcode} | {row.name} | {row.cdb_length} | {reservation} | {row.source} | {test_of(row)} |"
+        access = row.access.name.lower()
+        yield f"| {opcode} | {row.name} | {row.cdb_length} | {reservation} | {access} | {row.source} | {test_of(row)} |"
 
 
 def test_of(row: CommandDescriptor) -> str:
@@ -99,6 +101,8 @@ TABLES: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "connection-states": states(connection_state.TRANSITIONS.items()),
     "session-states": states(session_state.TRANSITIONS.items()),
     "transfer-states": states(transfer.TRANSITIONS.items()),
+    "task-states": states(task_set.TRANSITIONS.items()),
+    "target-port-group-states": states(alua.TRANSITIONS.items()),
 }
 
 

@@ -1,8 +1,9 @@
 """The leave that the SCSI layer gives the engine to serve READ and WRITE of one logical unit for one nexus alone.
 
 A grant stands only while nothing but the LBA range can stand in the way of such a command: no unit attention pending
-for the nexus, no reservation that excludes it, the unit ready and (for `writes`) writable, its task set free of
-ORDERED and HEAD OF QUEUE tasks, no exclusive access under way or waiting. Whatever changes one of these calls
+for the nexus, no reservation that excludes it, its target port active, the unit ready and (for `writes`) writable, its
+task set free of ORDERED and HEAD OF QUEUE tasks and of ACA conditions, no rule of the Control mode page that tasks must
+be seen for (QERR, restricted reordering), no exclusive access under way or waiting. Whatever changes one of these calls
 `LogicalUnit.refresh_grants`, and the command takes the long way, where the device server decides. So policy has one
 home and speed has one home.
 
