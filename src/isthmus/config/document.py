@@ -6,9 +6,9 @@ since rtslib's defaults are those of its kernel.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from isthmus.config.model import (
     AluaGroup,
@@ -36,9 +36,10 @@ from isthmus.config.settings import (
 from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
 
-__all__ = ["Remark", "dump", "load", "read", "read_parts"]
+__all__ = ["Dumper", "Remark", "dump", "load", "read", "read_parts"]
 
 _Object = Mapping[str, Any]
+_Saved = TypeVar("_Saved")
 
 _LIO_ONLY: Final = frozenset(
     {
@@ -224,12 +225,56 @@ def read_parts(document: object) -> tuple[Configuration, list[Remark]]:
 
 def dump(configuration: Configuration) -> str:
     """The saved form, sorted, so that the same configuration is the same text."""
-    document: dict[str, Any] = {
-        "fabric_modules": _dump_discovery(configuration.discovery),
-        "storage_objects": [_dump_backstore(store) for _, store in sorted(configuration.backstores.items())],
-        "targets": [_dump_target(target) for _, target in sorted(configuration.targets.items())],
-    }
-    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+    return Dumper().dump(configuration)
+
+
+class Dumper:
+    """Writes saved forms one after the other, and remembers what it wrote: only what has changed is written anew."""
+
+    def __init__(self) -> None:
+        """Nothing is remembered yet."""
+        self._known: dict[Hashable, tuple[object, str]] = {}
+
+    def dump(self, configuration: Configuration) -> str:
+        """See `dump` beside this class."""
+        known, self._known = self._known, {}
+        stores = [
+            self._text(known, key, store, _dump_backstore) for key, store in sorted(configuration.backstores.items())
+        ]
+        targets = [
+            self._text(known, name, target, _dump_target) for name, target in sorted(configuration.targets.items())
+        ]
+        sections = {
+            "fabric_modules": [_entry(module) for module in _dump_discovery(configuration.discovery)],
+            "storage_objects": stores,
+            "targets": targets,
+        }
+        return "{\n" + ",\n".join(_section(name, entries) for name, entries in sections.items()) + "\n}\n"
+
+    def _text(
+        self,
+        known: Mapping[Hashable, tuple[object, str]],
+        key: Hashable,
+        value: _Saved,
+        write: Callable[[_Saved], _Object],
+    ) -> str:
+        present = known.get(key)
+        if present is None or present[0] is not value:
+            present = value, _entry(write(value))
+        self._known[key] = present
+        return present[1]
+
+
+def _entry(document: _Object) -> str:
+    """An entry of a section, indented as it stands there."""
+    lines = json.dumps(document, indent=2, sort_keys=True).splitlines()
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _section(name: str, entries: list[str]) -> str:
+    if not entries:
+        return f'  "{name}": []'
+    return f'  "{name}": [\n' + ",\n".join(entries) + "\n  ]"
 
 
 def _dump_discovery(discovery: DiscoveryAuthentication) -> list[dict[str, Any]]:

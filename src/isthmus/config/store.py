@@ -9,13 +9,14 @@ import contextlib
 import gzip
 import os
 import re
+import threading
 import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from isthmus.config.document import Remark, dump, load
+from isthmus.config.document import Dumper, Remark, load
 from isthmus.config.model import Configuration
 from isthmus.errors import ConfigurationError
 
@@ -26,7 +27,9 @@ MAX_BACKUPS: Final = 10
 """LIO's max_backup_files."""
 _BACKUPS: Final = "backup"
 _PRIVATE: Final = 0o600
-_BACKUP_NAME: Final = re.compile(r"saveconfig-\d{8}-\d{2}:\d{2}:\d{2}(?:\.\d+)?-json\.gz")
+_BACKUP_NAME: Final = re.compile(r"saveconfig-\d{8}-\d{2}:\d{2}:\d{2}(?:\.\d+)?-json(?:\.gz)?")
+_PLAIN: Final = "-json"
+_PACKED: Final = "-json.gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,10 @@ class ConfigurationStore:
         """`directory` is made when the first configuration is saved."""
         self.path = directory / FILE_NAME
         self._backups = directory / _BACKUPS
+        self._dumper = Dumper()
+        self._lock = threading.Lock()
+        self._written: tuple[str, tuple[int, ...]] | None = None
+        """What was saved last, and how the file can be told from one that somebody else has put there."""
 
     def load(self) -> Loaded:
         """The saved configuration; if that is damaged, the newest backup that is not.
@@ -95,41 +102,68 @@ class ConfigurationStore:
 
         The old file becomes a backup if it is whole and says something else.
         """
-        text = dump(configuration)
+        with self._lock:
+            self._save(configuration)
+
+    def _save(self, configuration: Configuration) -> None:
+        text = self._dumper.dump(configuration)
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         present = self._present()
         if present == text:
             return
         if present is not None:
-            self._back_up(present)
+            self._back_up()
         _replace(self.path, text.encode())
+        self._written = text, _fingerprint(self.path)
         for old in self.backups()[MAX_BACKUPS:]:
             old.unlink()
 
     def _present(self) -> str | None:
         """The text of the saved file, None if it is not there or damaged."""
         try:
+            if self._written is not None and _fingerprint(self.path) == self._written[1]:
+                return self._written[0]
             text = self.path.read_text()
             load(text)
         except (ConfigurationError, FileNotFoundError, UnicodeDecodeError):
             return None
         return text
 
-    def _back_up(self, text: str) -> None:
+    def _back_up(self) -> None:
+        """Give the saved file a second name, under which it stays when it is replaced."""
         self._backups.mkdir(mode=0o700, exist_ok=True)
         stamp = datetime.fromtimestamp(self.path.stat().st_mtime).astimezone()
         name = f"saveconfig-{stamp:%Y%m%d-%H:%M:%S}"
-        path = self._backups / f"{name}-json.gz"
-        for number in range(1, 1000):
-            if not path.exists():
-                break
-            path = self._backups / f"{name}.{number}-json.gz"
-        _replace(path, gzip.compress(text.encode()))
+        names = (name, *(f"{name}.{number}" for number in range(1, 1000)))
+        free = next(
+            free for free in names if not any((self._backups / f"{free}{form}").exists() for form in (_PLAIN, _PACKED))
+        )
+        os.link(self.path, self._backups / f"{free}{_PLAIN}")
+
+    def compress_backups(self) -> None:
+        """Make the backups small, which with many targets takes longer than saving; raises `OSError`."""
+        with self._lock:
+            for path in self.backups():
+                if path.name.endswith(_PLAIN):
+                    _compress(path)
 
 
 def _read(path: Path) -> str:
     data = path.read_bytes()
     return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+
+
+def _compress(path: Path) -> None:
+    packed = path.with_name(path.name.removesuffix(_PLAIN) + _PACKED)
+    _replace(packed, gzip.compress(path.read_bytes()))
+    status = path.stat()
+    os.utime(packed, ns=(status.st_atime_ns, status.st_mtime_ns))  # backups are ordered by their time
+    path.unlink()
+
+
+def _fingerprint(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _replace(path: Path, data: bytes) -> None:

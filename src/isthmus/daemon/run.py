@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -184,6 +185,9 @@ class _Daemon:
         for remark in loaded.remarks:
             _log.warning("saved configuration not done as it says", where=remark.where, what=remark.what)
         await service.load(loaded.configuration)
+        # What was loaded stays: the collector need not look at it again and again, with all sessions waiting.
+        gc.collect()
+        gc.freeze()
         _log.info(
             "configuration loaded",
             source=str(loaded.source or "none: it starts empty"),

@@ -21,6 +21,7 @@ from isthmus.errors import ConfigurationError
 from isthmus.management.errors import BusyError, DaemonError, DaemonUnreachableError, RevisionConflictError
 from isthmus.management.patch import difference, dump_patch
 from isthmus.management.places import control_socket
+from isthmus.management.secrets import hide_secrets
 from isthmus.management.views import ApplyReport, BackstoreView, PortalView, SessionView, VersionView
 
 __all__ = ["TIMEOUT", "Client"]
@@ -71,7 +72,10 @@ class Client:
         else:
             document = json.loads(dump(configuration))
             _, answer, _ = self._exchange("PUT", f"/v1/configuration?{query}", document, headers)
-        return ApplyReport.read(answer)
+        report = ApplyReport.read(answer)
+        if not dry_run:
+            self._fetched = hide_secrets(configuration), report.revision
+        return report
 
     def change(self, edit: Callable[[Configuration], Configuration], *, force: bool = False) -> ApplyReport:
         """Fetch, `edit`, put back; again if somebody else was quicker. Raises what `replace` and `edit` raise."""

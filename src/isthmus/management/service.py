@@ -28,6 +28,7 @@ from isthmus.server.reconcile import Reconciler
 __all__ = ["ConfigurationKeeper", "Service"]
 
 SAVE_SECONDS: Final = 20.0
+TIDY_SECONDS: Final = 5.0
 
 _log = structlog.get_logger()
 
@@ -37,6 +38,9 @@ class ConfigurationKeeper(Protocol):
 
     def save(self, configuration: Configuration) -> None:
         """Keep it durably, or raise `OSError` and keep the one before. It may block."""
+
+    def compress_backups(self) -> None:
+        """Do what need not be done at once; raises `OSError`. It may block."""
 
 
 class Service:
@@ -58,6 +62,7 @@ class Service:
         self._portals = portals
         self._keeper = keeper
         self._changing = asyncio.Lock()
+        self._tidying: asyncio.Task[None] | None = None
         self.sessions = sessions
         self.configuration = Configuration()
         self.revision = first_revision
@@ -133,6 +138,17 @@ class Service:
             await in_thread(lambda: self._keeper.save(configuration), timeout=SAVE_SECONDS)
         except OSError as error:
             raise DaemonError(f"the configuration cannot be saved: {error}") from error
+        if self._tidying is not None:
+            self._tidying.cancel()
+        self._tidying = asyncio.get_running_loop().create_task(self._tidy())
+
+    async def _tidy(self) -> None:
+        """Once the operator pauses: a series of changes does not wait for the backups of each."""
+        await asyncio.sleep(TIDY_SECONDS)
+        try:
+            await in_thread(self._keeper.compress_backups, timeout=SAVE_SECONDS)
+        except (OSError, TimeoutError) as error:
+            _log.warning("backups not compressed", reason=str(error))
 
     async def _take_back(self, done: list[Change]) -> None:
         """Undo steps; what cannot be undone is left as it is then, and said."""
@@ -148,6 +164,8 @@ class Service:
     async def close(self) -> list[str]:
         """Let go of all storage; gives what went wrong."""
         async with self._changing:
+            if self._tidying is not None:
+                self._tidying.cancel()
             return await self._disks.close()
 
     # -- What runs -----------------------------------------------------------------------------------------------------
@@ -172,6 +190,8 @@ class Service:
         return views
 
     def _portal_problems(self) -> list[str]:
+        if not self._portals.has_problems:
+            return []
         return [
             f"{view.target_name} does not listen on {view.portal}: {view.problem}; it is tried again"
             for view in self.portals()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Header, HTTPException, Path, Query, Request, Response
 
 import isthmus
-from isthmus.config.document import dump, read
+from isthmus.config.document import Dumper, read
 from isthmus.errors import ConfigurationError
 from isthmus.management.patch import apply_patch, read_patch
 from isthmus.management.secrets import hide_secrets
@@ -39,6 +39,8 @@ def create_app(service: Service, version: VersionView, reload: Callable[[str], A
 
 
 def _add_configuration(app: FastAPI, service: Service, reload: Callable[[str], Awaitable[ApplyReport]]) -> None:
+    dumper = Dumper()
+
     @app.get("/v1/configuration", responses={304: {"description": "It has not changed."}})
     async def configuration(if_none_match: Annotated[str | None, Header()] = None) -> Response:
         """The running configuration, in the form of saveconfig.json. For secrets that are set it has a marker."""
@@ -46,7 +48,7 @@ def _add_configuration(app: FastAPI, service: Service, reload: Callable[[str], A
         if if_none_match == etag:
             return Response(status_code=304, headers={"ETag": etag})
         running = service.configuration
-        text = await in_thread(lambda: dump(hide_secrets(running)), timeout=_READ_SECONDS)
+        text = await in_thread(lambda: dumper.dump(hide_secrets(running)), timeout=_READ_SECONDS)
         return Response(text, media_type="application/json", headers={"ETag": etag})
 
     @app.put("/v1/configuration", openapi_extra=_body("The whole configuration."))

@@ -91,6 +91,11 @@ class PortalSet:
         """Why `portal` does not listen; empty if it does."""
         return self._problems.get(self._socket_of(portal), "")
 
+    @property
+    def has_problems(self) -> bool:
+        """Whether something that is wanted does not listen."""
+        return bool(self._problems)
+
     def stop(self) -> None:
         """Close all of them."""
         self.want(())

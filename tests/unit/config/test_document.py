@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.config.document import dump, load
+from isthmus.config.document import Dumper, dump, load
 from isthmus.config.model import BackstoreKey, Configuration, MappedLun, Portal
 from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
@@ -188,3 +188,13 @@ def test_any_json_is_read_or_refused(document: object) -> None:
         load(json.dumps(document))
     except ConfigurationError:
         return
+
+
+@given(st.lists(configurations(), min_size=1, max_size=3))
+def test_a_dumper_writes_what_dump_writes(several: list[Configuration]) -> None:
+    """Whatever it remembers of those before, and as `json` would write it."""
+    dumper = Dumper()
+    for configuration in several:
+        text = dumper.dump(configuration)
+        assert text == dump(configuration)
+        assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"

@@ -1,10 +1,10 @@
-import gzip
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from isthmus.config.document import dump, load
 from isthmus.config.model import Backstore, BackstoreKey, Configuration
 from isthmus.config.store import MAX_BACKUPS, ConfigurationStore
 from isthmus.errors import ConfigurationError
@@ -69,7 +69,7 @@ def test_only_so_many_backups_are_kept(tmp_path: Path) -> None:
         os.utime(store.path, (number, number))
     backups = store.backups()
     assert len(backups) == MAX_BACKUPS
-    assert f"ram{MAX_BACKUPS + 3}" in gzip.decompress(backups[0].read_bytes()).decode()
+    assert f"ram{MAX_BACKUPS + 3}" in backups[0].read_text()
 
 
 def test_saving_the_same_again_changes_nothing(tmp_path: Path) -> None:
@@ -146,3 +146,25 @@ def test_what_a_crash_left_does_not_stand_in_the_way(tmp_path: Path) -> None:
     store = ConfigurationStore(tmp_path)
     store.save(configuration(1))
     assert store.load().configuration == configuration(1)
+
+
+def test_backups_are_made_small_later(tmp_path: Path) -> None:
+    """They stay what they were, in the same order, and can be loaded."""
+    store = ConfigurationStore(tmp_path)
+    for number in range(4):
+        store.save(configuration(number))
+        os.utime(store.path, (number, number))
+    before = [path.name for path in store.backups()]
+    store.compress_backups()
+    assert [path.name for path in store.backups()] == [f"{name}.gz" for name in before]
+    store.path.write_text("damaged")
+    assert store.load().configuration == configuration(2)
+
+
+def test_what_somebody_else_wrote_is_kept_as_a_backup(tmp_path: Path) -> None:
+    """Although the store remembers what it has written itself."""
+    store = ConfigurationStore(tmp_path)
+    store.save(configuration(1))
+    store.path.write_text(dump(configuration(2)))
+    store.save(configuration(3))
+    assert load(store.backups()[0].read_text())[0] == configuration(2)
