@@ -33,6 +33,7 @@ _FORBIDDEN_BODY: Final = (
     b'{"type":"about:blank","title":"Forbidden","status":403,"detail":"this daemon is another user\'s"}'
 )
 _STOP_SECONDS: Final = 2
+_STRANGER_SECONDS: Final = 5.0
 
 _log = structlog.get_logger()
 
@@ -136,8 +137,9 @@ class _PeerChecked(H11Protocol):
         pid, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if uid not in {0, os.geteuid()} and self.group not in {gid, *_groups(sock)}:
             _log.warning("refused at the control socket", uid=uid, gid=gid, pid=pid)
-            transport.write(_FORBIDDEN % (len(_FORBIDDEN_BODY), _FORBIDDEN_BODY))
-            transport.close()
+            self.transport = transport
+            # Who asks is answered; who does not has nothing to wait for here.
+            asyncio.get_running_loop().call_later(_STRANGER_SECONDS, transport.close)
             return
         super().connection_made(transport)
         self.client = ("uid", uid)
@@ -146,6 +148,9 @@ class _PeerChecked(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self.client is not None:
             super().data_received(data)
+        elif not self.transport.is_closing():
+            self.transport.write(_FORBIDDEN % (len(_FORBIDDEN_BODY), _FORBIDDEN_BODY))
+            self.transport.close()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
