@@ -151,10 +151,11 @@ def test_a_group_that_is_not_optimized_can_be_slow() -> None:
     timer = FakeTimer()
     group = AluaPortGroup(alua_group_id=0, non_optimized_delay=0.1)
     bench = Bench(unit=make_unit(alua_group=group, call_later=timer.call_later))
-    assert bench.nexus.grants[0].reads
+    served = [bench.nexus.grants[0].reads]
     bench.unit.alua.set_state(0, AluaAccessState.ACTIVE_NON_OPTIMIZED)
     bench.unit.unit_attentions.clear(bench.nexus)
-    assert not bench.nexus.grants[0].reads
+    served.append(bench.nexus.grants[0].reads)
+    assert served == [True, False]
     task, aborted = bench.start(TEST_UNIT_READY), bench.start(read_10(0, 1))
     bench.unit.task_set.abort((aborted,), lambda _: None)
     assert bench.owner.ends == {aborted: None}

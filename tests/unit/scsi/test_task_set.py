@@ -490,9 +490,9 @@ def test_aca_in_sets_of_their_own() -> None:
     assert scene.task_set.is_blocked(NEXUS)
     assert not scene.task_set.is_blocked(OTHER)
     fault(scene, theirs)
-    assert scene.task_set.faulted == (NEXUS, OTHER)
+    assert list(scene.task_set.faulted) == [NEXUS, OTHER]
     scene.task_set.clear_aca(OTHER)
-    assert scene.task_set.faulted == (NEXUS,)
+    assert list(scene.task_set.faulted) == [NEXUS]
 
 
 def test_clearing_what_is_not_there() -> None:

@@ -39,9 +39,12 @@ def test_a_handler_goes_on_when_it_is_told() -> None:
 def test_it_may_be_over_at_once() -> None:
     """What ends before `begin` returns lets the handler go on in the same breath."""
 
+    def at_once(over: Over) -> None:
+        over("now", None)
+
     def handler(_unit: object, _task: object) -> Steps:
-        for number in range(500):
-            assert (yield Until(lambda over, number=number: over(number, None))) == number
+        for _ in range(500):
+            assert (yield Until(at_once)) == "now"
         return GOOD
 
     assert bench_with(TEST_UNIT_READY, handler=handler).run(TEST_UNIT_READY) == GOOD
