@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 
 
 class UnitWatch:
-    """Watches the units of a server, which are LUN 0, 1, … in order."""
+    """Watches `units`, a sequence in which units may come and go."""
 
     def __init__(self, units: Sequence[LogicalUnit], executor: BlockExecutor, loop: AbstractEventLoop) -> None:
         self._units = units
@@ -57,13 +57,13 @@ class UnitWatch:
 
     def follow_sizes(self) -> None:
         """Let each unit have the size that its storage has by now."""
-        for lun, unit in enumerate(self._units):
-            follow_size(unit, self._executor, partial(_followed, lun, unit, unit.backstore.size))
+        for unit in self._units:
+            follow_size(unit, self._executor, partial(_followed, unit, unit.backstore.size))
 
 
-def _followed(lun: int, unit: LogicalUnit, before: int, error: Exception | None) -> None:
-    size = unit.backstore.size
+def _followed(unit: LogicalUnit, before: int, error: Exception | None) -> None:
+    storage, size = unit.backstore.identity, unit.backstore.size
     if error is not None:
-        _log.warning("the size of the storage cannot be taken over", lun=lun, bytes=size, problem=str(error))
+        _log.warning("the size of the storage cannot be taken over", storage=storage, bytes=size, problem=str(error))
     elif size != before:
-        _log.info("size changed", lun=lun, bytes_before=before, bytes=size)
+        _log.info("size changed", storage=storage, bytes_before=before, bytes=size)

@@ -130,9 +130,9 @@ def test_files_that_have_another_size(tmp_path: Path) -> None:
     assert [unit.num_blocks for unit in units] == [512, 256, 2]
     changed = Sense.CAPACITY_DATA_HAS_CHANGED
     assert [unit.unit_attentions.pending(nexus) for unit in units] == [changed, None, changed]
-    assert [(entry["event"], entry["lun"], entry["bytes"]) for entry in entries] == [
-        ("size changed", 0, 2 << 20),
-        ("size changed", 2, 8192),
+    assert [(entry["event"], entry["storage"], entry["bytes"]) for entry in entries] == [
+        ("size changed", units[0].backstore.identity, 2 << 20),
+        ("size changed", units[2].backstore.identity, 8192),
     ]
     for unit in units:
         unit.backstore.close()
@@ -146,7 +146,7 @@ def test_a_file_that_has_become_too_short(tmp_path: Path) -> None:
     with capture_logs() as entries:
         watched.follow_sizes()
     assert unit.num_blocks == 256
-    assert (entries[0]["log_level"], entries[0]["lun"], entries[0]["bytes"]) == ("warning", 0, 1 << 20)
+    assert (entries[0]["log_level"], entries[0]["bytes"]) == ("warning", 1 << 20)
     unit.backstore.close()
 
 

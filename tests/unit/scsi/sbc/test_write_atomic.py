@@ -10,9 +10,10 @@ from isthmus.backstores.ramdisk import RamdiskBackstore
 from isthmus.errors import ConfigurationError
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.sense import FieldPointer, Sense
+from isthmus.scsi.spc.vpd import build_page
 from isthmus.scsi.state_store import ATOMIC_WRITE
 from isthmus.scsi.task import GOOD
-from tests.support.disk import BLOCK, LIMITS, THIN, Disk, Memory, pattern, thirty_two
+from tests.support.disk import BLOCK, LIMITS, NEXUS, THIN, Disk, Memory, pattern, thirty_two
 
 Cdb = Callable[..., bytes]
 FUA, DPO = 0x08, 0x10
@@ -145,6 +146,7 @@ def test_a_unit_that_keeps_no_state(cdb: Cdb) -> None:
     """Storage that outlives a crash needs a journal that does; without one there is no such command, and no limit."""
     unit = lasting_unit()
     assert not unit.writes_atomically
+    assert not any(build_page(0xB0, unit, NEXUS)[44:64])
     assert unit.table.lookup(0x9C) is None
     assert unit.table.lookup(0x7F, 0x000F) is None
     disk = Disk()
