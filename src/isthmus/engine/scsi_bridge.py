@@ -109,6 +109,7 @@ class ScsiBridge:
         self._tasks.pop(scsi_task, None)
 
         def answer(_: FunctionResult) -> None:
+            self._router.delivery_failed(scsi_task)
             self._answer(task, _TRANSFER_SENSE[error])
 
         self._router.manage(self._nexus, SamFunction.ABORT_TASK, task.lun, scsi_task, answer)

@@ -17,6 +17,7 @@ from isthmus.scsi.task_manager import OnResult, SamFunction, TaskManager
 
 __all__ = ["TaskRouter"]
 
+_CHECK_CONDITION = Response(status=Status.CHECK_CONDITION)
 _BUSY = Response(status=Status.BUSY)
 _TASK_SET_FULL = Response(status=Status.TASK_SET_FULL)
 
@@ -84,6 +85,11 @@ class TaskRouter:
             return
         unit = task.logical_unit = mapping.logical_unit
         self._refuse(task, self._device_server.failure(task, unit, error, operation))
+
+    def delivery_failed(self, task: Task) -> None:
+        """The transport answers `task`, which it has aborted, with CHECK CONDITION itself: that may concern other tasks."""
+        if task.logical_unit is not None:
+            before_status(task.logical_unit, task, _CHECK_CONDITION)
 
     def isolate(self, nexus: Nexus, lun: int) -> None:
         """Nobody hears any more of what the transport does for `nexus` under a grant at the LUN field `lun`.

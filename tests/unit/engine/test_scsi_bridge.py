@@ -186,6 +186,20 @@ def test_a_transfer_error_becomes_its_sense(
     assert not any(content)
 
 
+def test_a_transfer_error_with_naca_stops_the_task_set() -> None:
+    """It is a CHECK CONDITION like any other: an ACA condition comes into effect (SAM-5 §5.9)."""
+    under_test = EngineUnderTest()
+    peer = under_test.log_in(session={"initial_r2t": False, "first_burst_length": 2 * BLOCK})
+    command = write(1, FIRST_CMD_SN, 0, b"x" * BLOCK, final=False)
+    command.cdb = command.cdb[:15] + b"\x04"
+    command.data_segment = b""
+    peer.sends(command, DataOut(initiator_task_tag=1, data_segment=b"x" * 100, final=True))
+    assert sense_of(peer.gets_one()) == values(Sense.NOT_ENOUGH_UNSOLICITED_DATA)
+    after = one(peer, ScsiCommand(initiator_task_tag=2, cmd_sn=FIRST_CMD_SN + 1, cdb=TEST_UNIT_READY))
+    assert isinstance(after, ScsiResponse)
+    assert after.status == Status.ACA_ACTIVE
+
+
 # -- Task management ---------------------------------------------------------------------------------------------------
 
 

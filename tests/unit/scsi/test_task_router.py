@@ -182,3 +182,20 @@ def test_done_comes_after_the_last_unit(count: int) -> None:
         assert done == []
         executor.finish()
     assert done == [True]
+
+
+def test_a_delivery_that_failed_concerns_the_task_set() -> None:
+    """The transport answers with CHECK CONDITION itself; NACA and QERR hold for that as well."""
+    bench = Bench()
+    task = bench.task(write_10(0, 1)[:9] + b"\x04")
+    bench.unit.task_set.abort((task,), lambda _: None)
+    bench.router.delivery_failed(task)
+    assert bench.unit.task_set.faulted == (bench.nexus,)
+
+
+def test_a_delivery_that_failed_at_no_unit() -> None:
+    """Where there is no unit nobody is concerned."""
+    bench = Bench()
+    task = bench.task(write_10(0, 1)[:9] + b"\x04", lun=7)
+    bench.router.delivery_failed(task)
+    assert bench.unit.task_set.faulted == ()
