@@ -65,7 +65,7 @@ def _guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
 
 
 @pytest.fixture
-def guest(serve: Serve, _guests: Guests) -> Iterator[Guest]:
+def guest(serve: Serve, _guests: Guests) -> Iterator[Guest]:  # after `serve`, so that it is cleaned before
     """A guest without sessions, records of targets and mounts; it leaves its server before that is stopped."""
     guest = _guests.current()
     yield guest

@@ -1,0 +1,99 @@
+"""A TCP relay on loopback whose connections a test can cut, as a cable or a switch does."""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+
+__all__ = ["Relay", "running_relay"]
+
+_RESET = struct.pack("ii", 1, 0)
+_CHUNK = 65536
+
+
+class Relay:
+    """Connects each client to the server behind it; counts what goes to the server."""
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._lock = threading.Lock()
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._forwarded = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """Where clients connect."""
+        port = self._listener.getsockname()[1]
+        assert isinstance(port, int)
+        return port
+
+    @property
+    def forwarded(self) -> int:
+        """Bytes that have gone to the server, over all connections."""
+        return self._forwarded
+
+    def wait_for(self, count: int, seconds: float) -> None:
+        """Wait until so many more bytes have gone to the server; raises `TimeoutError`."""
+        goal, deadline = self._forwarded + count, time.monotonic() + seconds
+        while self._forwarded < goal:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self._forwarded} of {goal} bytes forwarded after {seconds} s")
+            time.sleep(0.002)
+
+    def cut(self) -> int:
+        """Reset all connections, on both sides; how many there were."""
+        with self._lock:
+            pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for side in pair:
+                side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                with contextlib.suppress(OSError):  # the peer may have been first
+                    side.shutdown(socket.SHUT_RD)  # wakes the thread that reads from it
+                side.close()
+        return len(pairs)
+
+    def close(self) -> None:
+        """Take no more connections, and cut those that there are."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._server_port))
+            except OSError:
+                client.close()
+                continue
+            with self._lock:
+                self._pairs.append((client, server))
+            threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, destination: socket.socket, counts: bool) -> None:
+        with contextlib.suppress(OSError):  # cut, or an end of it is gone: so is the connection
+            while data := source.recv(_CHUNK):
+                destination.sendall(data)
+                if counts:
+                    self._forwarded += len(data)
+        with contextlib.suppress(OSError):
+            destination.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def running_relay(server_port: int) -> Iterator[Relay]:
+    """A relay to that port of 127.0.0.1 until the block ends."""
+    relay = Relay(server_port)
+    try:
+        yield relay
+    finally:
+        relay.close()

@@ -1,0 +1,122 @@
+"""Servers that restart and connections that break while the kernel writes, with the kernel's default settings."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.interop.vm.guest import Guest, Script
+from tests.interop.vm.relay import running_relay
+from tests.support.server import Server, running_server
+
+PATIENCE = 180.0
+POLL_SECONDS = 0.01
+MIB = 1 << 20
+
+LOAD = """
+login
+DISK=$(disk)
+rounds=0
+echo writing
+while [ $rounds = 0 ] || [ ! -e /host/enough ]; do
+    verify_with_fio "$DISK" --size=24m --fsync=64
+    rounds=$((rounds + 1))
+    echo "verified $rounds"
+done
+rm -f /host/enough
+no_kernel_complaint
+echo "errors: $(kernel_log | grep -c 'detected conn error' || true)"
+logout
+"""
+"""Writes and verifies until it is told that it is enough; any error of the kernel's or of fio's ends it."""
+
+
+def load(guest: Guest, server: Server, port: int) -> Script:
+    """Start the load on the server's disk, through that port."""
+    (guest.share / "enough").unlink(missing_ok=True)
+    script = guest.start(f"target {server.url.iqn} {guest.portal(port)}\n{LOAD}")
+    script.wait_for("writing\n", PATIENCE)
+    return script
+
+
+def finish(guest: Guest, script: Script) -> str:
+    """Let the load end after this round, and give what it printed."""
+    (guest.share / "enough").touch()
+    return script.wait(PATIENCE * 2)
+
+
+def wait_for_writes(server: Server, count: int) -> None:
+    """Wait until the server has written so many more bytes, as the system counts them (proc(5), wchar)."""
+
+    def written() -> int:
+        lines = Path(f"/proc/{server.pid}/io").read_text(encoding="ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("wchar:")).split()[1])
+
+    goal, deadline = written() + count, time.monotonic() + PATIENCE
+    while written() < goal:
+        assert time.monotonic() < deadline, "the kernel does not write"
+        time.sleep(POLL_SECONDS)
+
+
+def errors(out: str) -> int:
+    """How many connections the kernel lost."""
+    return int(out.rpartition("errors: ")[2].split()[0])
+
+
+def stop_in_order(server: Server) -> None:
+    """SIGTERM, as at an upgrade."""
+    assert server.terminate() == 0
+    server.was_killed = True
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        pytest.param(stop_in_order, id="in order", marks=pytest.mark.thorough),
+        pytest.param(Server.kill, id="kill -9"),
+    ],
+)
+def test_restart_under_load(guest: Guest, medium: Path, tmp_path: Path, stop: Callable[[Server], None]) -> None:
+    """The kernel waits for the server to come back and goes on: no I/O error, and all data is as written."""
+    with running_server([medium, "--portal", "127.0.0.1:0"], tmp_path) as first:
+        script = load(guest, first, first.url.port)
+        wait_for_writes(first, 4 * MIB)
+        stop(first)
+    with running_server([medium, "--portal", f"127.0.0.1:{first.url.port}"], tmp_path) as second:
+        wait_for_writes(second, 4 * MIB)
+        finish(guest, script)
+
+
+@pytest.mark.parametrize("cuts", [5, pytest.param(100, marks=pytest.mark.thorough)])
+def test_cuts_under_load(guest: Guest, medium: Path, tmp_path: Path, cuts: int) -> None:
+    """However often the connection is cut amid writes, the kernel comes back, and all data is as written."""
+    with (
+        running_server([medium, "--portal", "127.0.0.1:0"], tmp_path) as server,
+        running_relay(server.url.port) as relay,
+    ):
+        script = load(guest, server, relay.port)
+        for _ in range(cuts):
+            relay.wait_for(MIB // 2, PATIENCE)
+            assert relay.cut() >= 1
+        relay.wait_for(MIB, PATIENCE)
+        out = finish(guest, script)
+    assert errors(out) == cuts
+
+
+@pytest.mark.thorough
+def test_server_that_does_not_answer(guest: Guest, medium: Path, tmp_path: Path) -> None:
+    """A server that stands still until the kernel gives the connection up is used again when it goes on."""
+    with running_server([medium, "--portal", "127.0.0.1:0"], tmp_path) as server:
+        script = load(guest, server, server.url.port)
+        wait_for_writes(server, MIB)
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            guest.run("until dmesg | grep -q 'ping timeout'; do sleep 0.2; done", seconds=PATIENCE)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        wait_for_writes(server, 4 * MIB)
+        out = finish(guest, script)
+    assert errors(out) >= 1
