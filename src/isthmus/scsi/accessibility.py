@@ -37,10 +37,10 @@ def inaccessibility(
     unit: "LogicalUnit", nexus: "Nexus", row: CommandDescriptor, command: "Command"
 ) -> SenseData | None:
     """Why the command cannot run through the target port of `nexus`; None if it can."""
-    rule = _RULES.get(unit.alua.state_of(nexus.relative_target_port_id))
-    if rule is None:
+    port = nexus.relative_target_port_id
+    if unit.alua.is_active(port):
         return None
-    allowed, sense = rule
+    allowed, sense = _RULES[unit.alua.state_of(port)]
     return None if (command.access_class or row.access) in allowed else SenseData(sense=sense)
 
 

@@ -118,9 +118,10 @@ class Execution:
 
     def _drive(self, outcome: object) -> None:
         while isinstance(outcome, BlockOperation) and not self._gone:
-            if self._is_parked(partial(self._drive, outcome)) or not self._over_at_once(outcome):
+            if self._task.state is TaskState.BLOCKED:
+                self._parked = partial(self._drive, outcome)
                 return
-            if self._is_parked(self._go_on):
+            if not self._over_at_once(outcome) or self._is_parked(self._go_on):
                 return
             outcome = self._step()
         if self._gone:
