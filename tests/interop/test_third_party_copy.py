@@ -193,7 +193,7 @@ async def test_a_foreign_unit_is_out_of_reach(server: Server, tmp_path: Path) ->
                     parts = [segment(0, 0, 8, source=source, destination=destination)]
                     await run_list(unit, copy_list_lid1(cscds, parts))
                 assert caught.value.sense is not None
-                assert caught.value.sense.sense is Sense.UNREACHABLE_COPY_TARGET
+                assert caught.value.sense.sense is Sense.COPY_TARGET_DEVICE_NOT_REACHABLE
             token = await token_for(foreign, (0, 8))
             with pytest.raises(ScsiError) as caught:
                 await write_token(unit, write_list(token, [(0, 8)]))

@@ -284,9 +284,13 @@ class CopyFailure:
 
     sense: Sense
     segment: int
-    field: int | None
+    field: int | None = None
     """The byte of the segment descriptor."""
-    from_source: bool | None
+    place: int | None = None
+    """The byte of the parameter list."""
+    residual: int | None = None
+    """Blocks."""
+    from_source: bool | None = None
     """Whose answer is forwarded, if one is."""
     status: int | None = None
     forwarded: Sense | None = None
@@ -295,7 +299,7 @@ class CopyFailure:
 def copy_failure(response: Response) -> CopyFailure:
     """Take the fixed format sense of a copy apart."""
     sense = bytes(response.sense)
-    assert sense[0] == 0x70
+    assert sense[0] & 0x7F == 0x70
     assert sense[7] == len(sense) - 8
     places = {True: sense[8], False: sense[9]}
     from_source = next((source for source, place in places.items() if place), None)
@@ -305,6 +309,8 @@ def copy_failure(response: Response) -> CopyFailure:
         sense=Sense((SenseKey(sense[2]), sense[12], sense[13])),
         segment=int.from_bytes(sense[10:12]),
         field=int.from_bytes(sense[16:18]) if sense[15] == 0xA0 else None,
+        place=int.from_bytes(sense[16:18]) if sense[15] == 0x80 else None,
+        residual=int.from_bytes(sense[3:7]) if sense[0] & 0x80 else None,
         from_source=from_source,
         status=answer[0] if answer else None,
         forwarded=Sense((SenseKey(inner[2]), inner[12], inner[13])) if inner else None,

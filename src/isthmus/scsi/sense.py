@@ -130,6 +130,7 @@ class Sense(enum.Enum):
     """With the additional sense code NO ADDITIONAL SENSE INFORMATION."""
     UNREACHABLE_COPY_TARGET = (SenseKey.COPY_ABORTED, 0x08, 0x04)
     THIRD_PARTY_DEVICE_FAILURE = (SenseKey.COPY_ABORTED, 0x0D, 0x01)
+    COPY_TARGET_DEVICE_NOT_REACHABLE = (SenseKey.COPY_ABORTED, 0x0D, 0x02)
     INCORRECT_COPY_TARGET_DEVICE_TYPE = (SenseKey.COPY_ABORTED, 0x0D, 0x03)
     UNEXPECTED_INEXACT_SEGMENT = (SenseKey.COPY_ABORTED, 0x26, 0x0A)
     COMMANDS_CLEARED_BY_DEVICE_SERVER = (SenseKey.COPY_ABORTED, 0x2F, 0x02)
@@ -190,10 +191,12 @@ class SegmentPointer:
     """Which byte of a segment descriptor of a copy is wrong (SPC-5 §4.4.2.4.6); `SenseData.segment` says of which."""
 
     byte: int
+    in_segment: bool = True
+    """SD: `byte` counts from the start of the segment descriptor, not of the parameter list."""
 
     def to_bytes(self) -> bytes:
-        """The three bytes of SENSE KEY SPECIFIC, with SKSV and SD."""
-        return struct.pack(">BH", 0xA0, self.byte)
+        """The three bytes of SENSE KEY SPECIFIC, with SKSV."""
+        return struct.pack(">BH", 0xA0 if self.in_segment else 0x80, self.byte)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,12 @@ def test_a_copy_that_failed_in_descriptor_format() -> None:
     assert data[32:] == SenseData(sense=Sense.WRITE_PROTECTED).to_bytes() + bytes(2)
 
 
+@pytest.mark.parametrize(("in_segment", "expected"), [(True, "a00030"), (False, "800030")])
+def test_segment_pointer(in_segment: bool, expected: str) -> None:
+    """It counts from the start of the segment descriptor (SD), or of the parameter list."""
+    assert SegmentPointer(0x30, in_segment=in_segment).to_bytes().hex() == expected
+
+
 def test_check_condition_of_whole_sense_data() -> None:
     """What cannot be said by a field alone is handed over as it is."""
     assert CheckCondition.of(FAILED_COPY).sense_data is FAILED_COPY

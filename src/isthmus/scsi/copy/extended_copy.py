@@ -102,24 +102,31 @@ class _Segments:
             self._copy.segments_processed += 1
             move = self._move(segment)
             if move is not None:
-                yield from self._telling(transfer(self._copy, move), segment)
+                yield from self._copied(segment, move)
                 self._destinations[move.destination.unit] = move.destination
         for destination in self._destinations.values():
-            yield from self._telling(flushed(destination), None)
+            yield from _flushed(destination)
 
-    def _telling(self, steps: Transfer, segment: BlockToBlock | None) -> Transfer:
-        """`steps`, whose failure is told as one of `segment`."""
+    def _copied(self, segment: BlockToBlock, move: Move) -> Transfer:
+        """Do `move`; a failure names the segment, the CSCD descriptor, and how much of the segment is left."""
+        before = self._copy.bytes_transferred
         try:
-            yield from steps
+            yield from transfer(self._copy, move)
         except EndpointFailure as failure:
-            field = SOURCE_FIELD if failure.from_source else DESTINATION_FIELD
             sense_data = SenseData(
                 sense=Sense.THIRD_PARTY_DEVICE_FAILURE,
-                specific=None if segment is None else SegmentPointer(field),
-                segment=None if segment is None else segment.number,
+                specific=self._pointer(segment.source if failure.from_source else segment.destination),
+                information=_residual(move, self._copy.bytes_transferred - before),
+                segment=segment.number,
                 forwarded=failure.forwarded,
             )
             raise CheckCondition.of(sense_data) from failure
+
+    def _pointer(self, identifier: int) -> SegmentPointer | None:
+        """To the CSCD descriptor of a unit that fails, if it has one."""
+        if identifier == COPY_MANAGER_UNIT:
+            return None
+        return SegmentPointer(self._copy_list.cscds[identifier].place, in_segment=False)
 
     def _move(self, segment: BlockToBlock) -> Move | None:
         source = self._endpoint(segment, segment.source, SOURCE_FIELD)
@@ -144,12 +151,17 @@ class _Segments:
         descriptor = self._copy_list.cscds[identifier]
         endpoint = descriptor.resolve(self._copy_manager.nexus)
         if endpoint is None:
-            raise _failed(segment, Sense.UNREACHABLE_COPY_TARGET, field)
+            raise self._refused(segment, identifier, Sense.COPY_TARGET_DEVICE_NOT_REACHABLE)
         if descriptor.device_type != 0:
-            raise _failed(segment, Sense.INCORRECT_COPY_TARGET_DEVICE_TYPE, field)
+            raise self._refused(segment, identifier, Sense.INCORRECT_COPY_TARGET_DEVICE_TYPE)
         if descriptor.block_length not in (0, endpoint.unit.block_length):
-            raise _failed(segment, Sense.INVALID_OPERATION_FOR_COPY_SOURCE_OR_DESTINATION, field)
+            raise self._refused(segment, identifier, Sense.INVALID_OPERATION_FOR_COPY_SOURCE_OR_DESTINATION)
         return endpoint
+
+    def _refused(self, segment: BlockToBlock, identifier: int, sense: Sense) -> CheckCondition:
+        """`segment` cannot be done for its CSCD descriptor `identifier`."""
+        pointer = self._pointer(identifier)
+        return CheckCondition.of(SenseData(sense=sense, specific=pointer, segment=segment.number))
 
     def _check(self, segment: BlockToBlock, move: Move) -> None:
         """Nothing is carried over to another segment, or padded: whole blocks fit, or do not."""
@@ -165,6 +177,22 @@ class _Segments:
 def _failed(segment: BlockToBlock, sense: Sense, field: int) -> CheckCondition:
     """`segment` cannot be done for what stands in its byte `field`."""
     return CheckCondition.of(SenseData(sense=sense, specific=SegmentPointer(field), segment=segment.number))
+
+
+def _residual(move: Move, done: int) -> int | None:
+    """Blocks of the destination that are not written, if some are (SPC-4 §5.17.7.4); what is written last counts first."""
+    if not done:
+        return None
+    written = 0 if move.is_backwards else done
+    return (move.length - written) // move.destination.unit.block_length
+
+
+def _flushed(destination: Endpoint) -> Transfer:
+    try:
+        yield from flushed(destination)
+    except EndpointFailure as failure:
+        sense_data = SenseData(sense=Sense.THIRD_PARTY_DEVICE_FAILURE, forwarded=failure.forwarded)
+        raise CheckCondition.of(sense_data) from failure
 
 
 def parse_copy_operation_abort(cdb: bytes, _unit: "LogicalUnit") -> CopyOperationAbort:

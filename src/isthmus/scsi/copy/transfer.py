@@ -59,9 +59,13 @@ class Move(Zeroing):
         """From the end, if the copy would otherwise overwrite what it is yet to read."""
         # Not `super()`: that does not know this class, which `slots` has made anew.
         pieces = Zeroing.pieces(self)
+        return reversed(tuple(pieces)) if self.is_backwards else pieces
+
+    @property
+    def is_backwards(self) -> bool:
+        """Whether the last piece is copied first."""
         shift = self.offset - self.source_offset
-        backwards = self.source.unit is self.destination.unit and 0 < shift < self.length
-        return reversed(tuple(pieces)) if backwards else pieces
+        return self.source.unit is self.destination.unit and 0 < shift < self.length
 
     def check(self, start: int, length: int) -> None:
         self.source.check(self.source_offset + start, length, writing=False)

@@ -128,10 +128,9 @@ def test_a_unit_that_the_nexus_does_not_map(hidden_index: int) -> None:
     before = blocks(bench.hidden, 0, NUM_BLOCKS), blocks(bench.destination, 0, NUM_BLOCKS)
     units = [bench.hidden, bench.destination] if hidden_index == 0 else [bench.destination, bench.hidden]
     response = bench.copy(segment(0, 0, 8), cscds=bench.cscds(*units))
-    field = 4 if hidden_index == 0 else 6
-    assert copy_failure(response) == CopyFailure(
-        sense=Sense.UNREACHABLE_COPY_TARGET, segment=0, field=field, from_source=None
-    )
+    place = 16 if hidden_index == 0 else 48
+    expected = CopyFailure(sense=Sense.COPY_TARGET_DEVICE_NOT_REACHABLE, segment=0, place=place)
+    assert copy_failure(response) == expected
     assert (blocks(bench.hidden, 0, NUM_BLOCKS), blocks(bench.destination, 0, NUM_BLOCKS)) == before
 
 
@@ -141,7 +140,7 @@ def test_a_unit_without_a_copy_manager_takes_no_part() -> None:
     plain = make_unit(third_party_copy=None)
     bench.nexus.mappings[2] = LunMapping(plain)
     response = bench.copy(segment(0, 0, 8), cscds=bench.cscds(bench.source, plain))
-    assert copy_failure(response).sense is Sense.UNREACHABLE_COPY_TARGET
+    assert copy_failure(response).sense is Sense.COPY_TARGET_DEVICE_NOT_REACHABLE
 
 
 def test_a_unit_without_a_copy_manager_has_no_such_commands() -> None:
@@ -161,7 +160,8 @@ def test_a_name_that_means_two_units() -> None:
     bench = CopyBench()
     twin = bench.make("twin", serial=bench.destination.identity.serial)
     nexus = bench.connect(bench.source, bench.destination, twin, isid=2)
-    assert copy_failure(bench.copy(segment(0, 0, 8), nexus=nexus)).sense is Sense.UNREACHABLE_COPY_TARGET
+    failure = copy_failure(bench.copy(segment(0, 0, 8), nexus=nexus))
+    assert failure.sense is Sense.COPY_TARGET_DEVICE_NOT_REACHABLE
 
 
 def forwarded(bench: CopyBench, **how: Any) -> CopyFailure:
@@ -180,7 +180,7 @@ def test_a_mapping_that_is_read_only() -> None:
     assert bench.copy(segment(0, 0, 8)).status is GOOD
     bench.nexus.mappings[1].read_only = True
     failure = forwarded(bench)
-    assert (failure.from_source, failure.field) == (False, 6)
+    assert (failure.from_source, failure.place) == (False, 48)
     assert (failure.status, failure.forwarded) == (Status.CHECK_CONDITION, Sense.WRITE_PROTECTED)
 
 
@@ -264,7 +264,7 @@ def test_segments_that_cannot_be_done(part: bytes, sense: Sense, field: int) -> 
     bench = CopyBench()
     before = blocks(bench.destination, 200, 8)
     response = bench.copy(segment(0, 100, 8), part, segment(0, 200, 8))
-    assert copy_failure(response) == CopyFailure(sense=sense, segment=1, field=field, from_source=None)
+    assert copy_failure(response) == CopyFailure(sense=sense, segment=1, field=field)
     assert blocks(bench.destination, 100, 8) == blocks(bench.source, 0, 8)
     assert blocks(bench.destination, 200, 8) == before
     status = bench.information(1, service_action=0x05)
@@ -276,7 +276,7 @@ def test_blocks_that_do_not_fit() -> None:
     """What is not a whole number of the other unit's blocks is refused: nothing is padded."""
     bench = CopyBench(destination_block_length=4096)
     failure = copy_failure(bench.copy(segment(0, 0, 7)))
-    assert failure == CopyFailure(sense=Sense.UNEXPECTED_INEXACT_SEGMENT, segment=0, field=10, from_source=None)
+    assert failure == CopyFailure(sense=Sense.UNEXPECTED_INEXACT_SEGMENT, segment=0, field=10)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,8 @@ def test_storage_that_fails(end: str, number: int, sense: Sense, monkeypatch: py
     failure = copy_failure(bench.copy(segment(0, 0, 8), segment(8, 8, 8)))
     assert failure.sense is Sense.THIRD_PARTY_DEVICE_FAILURE
     assert (failure.from_source, failure.forwarded) == (end == "source", sense)
-    assert (failure.segment, failure.field) == (0, 4 if end == "source" else 6)
+    assert (failure.segment, failure.place) == (0, 16 if end == "source" else 48)
+    assert failure.residual is None
 
 
 def test_a_flush_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +347,7 @@ def test_a_flush_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(bench.destination.backstore, "flush", fail)
     failure = copy_failure(bench.copy(segment(0, 0, 8)))
-    assert (failure.sense, failure.field) == (Sense.THIRD_PARTY_DEVICE_FAILURE, None)
+    assert (failure.sense, failure.field, failure.place) == (Sense.THIRD_PARTY_DEVICE_FAILURE, None, None)
     assert failure.forwarded is Sense.WRITE_ERROR
 
 
@@ -480,8 +481,25 @@ def test_a_reservation_stops_a_copy_on_its_way(monkeypatch: pytest.MonkeyPatch) 
     executor.finish()
     response = bench.owner.ends[task]
     assert response is not None
-    assert copy_failure(response).status == Status.RESERVATION_CONFLICT
+    failure = copy_failure(response)
+    assert (failure.status, failure.residual) == (Status.RESERVATION_CONFLICT, 48)
     assert bench.information(1, service_action=0x05).count == 16 * 512
+
+
+def test_the_residual_of_a_copy_from_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written out of order does not count: all of the segment is left to do."""
+    monkeypatch.setattr("isthmus.scsi.copy.transfer.STEP", 16 * 512)
+    executor = HeldExecutor()
+    bench = CopyBench(executor=executor)
+    data = copy_list_lid1([], [segment(0, 1, 64, source=0xFFFF, destination=0xFFFF)])
+    task = bench.start(extended_copy(len(data)), data)
+    executor.finish()
+    bench.nexus.mappings[0].read_only = True
+    executor.finish()
+    response = bench.owner.ends[task]
+    assert response is not None
+    failure = copy_failure(response)
+    assert (failure.residual, failure.place, failure.field) == (64, None, None)
 
 
 def test_a_mapping_that_goes_stops_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
