@@ -119,6 +119,7 @@ def unmap_lun(nexus: Nexus, lun: int, done: Callable[[], None]) -> None:
         return
     unit = mapping.logical_unit
     tasks = [task for task in unit.task_set if task.nexus is nexus and decode_lun(task.lun) == lun]
+    unit.visits.isolate({nexus})
     with unit.range_lock.paused():
         unit.task_set.abort(tasks, lambda _: _NOT_SUPPORTED)
     if unit in nexus.logical_units:
