@@ -84,6 +84,8 @@ class CommandDescriptor:
     """Answers DATA PROTECT, WRITE PROTECTED while the unit, the mapping or SWP forbids writing (SBC-4 §4.13)."""
     access: AccessClass = AccessClass.ACTIVE
     """Answers NOT READY through a target port whose asymmetric access state does not let it run."""
+    offered: "Callable[[LogicalUnit], bool] | None" = None
+    """Whether a unit has this command now, if that changes while it runs; where it has not, `parse` refuses it."""
     passes_aca: bool = False
     """Is accepted from other nexuses while an ACA condition is in effect (PREEMPT AND ABORT; SAM-5 §5.9)."""
     source: str = ""

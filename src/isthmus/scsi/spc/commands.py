@@ -36,6 +36,7 @@ from isthmus.scsi.spc.supported_opcodes import (
     report_supported_task_management_functions,
 )
 from isthmus.scsi.spc.target_port_groups import (
+    is_explicit,
     parse_report_target_port_groups,
     parse_set_target_port_groups,
     report_target_port_groups,
@@ -159,6 +160,7 @@ _TARGET_PORT_GROUPS: Final = (
         reservation=ReservationClass.WRITE,
         needs_medium=False,
         access=AccessClass.UNAVAILABLE,
+        offered=is_explicit,
         source="SPC-5 §6.45",
     ),
 )

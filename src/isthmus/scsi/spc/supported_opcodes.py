@@ -96,7 +96,7 @@ def report_supported_operation_codes(unit: "LogicalUnit", task: Task) -> Respons
 
 def _all_commands(unit: "LogicalUnit", command: ReportSupportedOperationCodes) -> bytes:
     """SPC-5 §6.35.2."""
-    descriptors = b"".join(_command_descriptor(row, command.return_timeouts) for row in unit.table)
+    descriptors = b"".join(_command_descriptor(row, command.return_timeouts) for row in unit.table if _offers(unit, row))
     return struct.pack(">I", len(descriptors)) + descriptors
 
 
@@ -109,11 +109,15 @@ def _command_descriptor(row: CommandDescriptor, return_timeouts: bool) -> bytes:
 def _one_command(unit: "LogicalUnit", command: ReportSupportedOperationCodes) -> bytes:
     """SPC-5 §6.35.3."""
     row = _asked_for(unit, command)
-    if row is None:
+    if row is None or not _offers(unit, row):
         return struct.pack(">BBH", 0, _NOT_SUPPORTED, 0)
     timeouts = _TIMEOUTS_DESCRIPTOR if command.return_timeouts else b""
     support = _SUPPORTED_AS_IN_THE_STANDARD | (_CTDP_OF_ONE if command.return_timeouts else 0)
     return struct.pack(">BBH", 0, support, row.cdb_length) + row.usage + timeouts
+
+
+def _offers(unit: "LogicalUnit", row: CommandDescriptor) -> bool:
+    return row.offered is None or row.offered(unit)
 
 
 def _asked_for(unit: "LogicalUnit", command: ReportSupportedOperationCodes) -> CommandDescriptor | None:

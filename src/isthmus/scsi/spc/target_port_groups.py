@@ -26,6 +26,7 @@ __all__ = [
     "ParameterDataFormat",
     "ReportTargetPortGroups",
     "SetTargetPortGroups",
+    "is_explicit",
     "parse_report_target_port_groups",
     "parse_set_target_port_groups",
     "report_target_port_groups",
@@ -136,9 +137,14 @@ def _group(flags: int, supported: int, alua_group_id: int, status_code: int, por
 # SET TARGET PORT GROUPS.
 
 
+def is_explicit(unit: "LogicalUnit") -> bool:
+    """Whether initiators may change some group of the unit."""
+    return any(group.access_type & AluaAccessType.EXPLICIT for group in unit.alua)
+
+
 def parse_set_target_port_groups(cdb: bytes, unit: "LogicalUnit") -> SetTargetPortGroups:
     """Take the CDB apart. Where no group may be changed by initiators, there is no such service action."""
-    if not any(group.access_type & AluaAccessType.EXPLICIT for group in unit.alua):
+    if not is_explicit(unit):
         raise invalid_in_cdb(1, 4)
     return SetTargetPortGroups(parameter_list_length=int.from_bytes(cdb[6:10]))
 

@@ -295,6 +295,20 @@ def test_groups_that_initiators_must_not_change() -> None:
     assert refusal(bench.run(set_groups(len(data)), data)) == in_cdb(1, 4)
 
 
+def test_the_list_of_commands_is_true() -> None:
+    """SET TARGET PORT GROUPS is reported as supported where there is a group that initiators may change."""
+    group = AluaPortGroup(alua_group_id=0, access_type=AluaAccessType.IMPLICIT)
+    bench = Bench(unit=make_unit(alua_group=group))
+    one = bytes((0xA3, 0x0C, 0x03, 0xA4, 0x00, 0x0A, 0, 0, 0, 64, 0, 0))
+    whole = bytes((0xA3, 0x0C, 0x00, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0))
+    row = bytes((0xA4, 0, 0, 0x0A))
+    assert data_of(bench.run(one))[1] & 0x07 == 0x01
+    assert row not in data_of(bench.run(whole))
+    group.access_type = AluaAccessType.EXPLICIT
+    assert data_of(bench.run(one))[1] & 0x07 == 0x03
+    assert row in data_of(bench.run(whole))
+
+
 def test_set_offline() -> None:
     """OFFLINE names a port; where it is supported the port is off from then on."""
     scene = TwoPorts(supported_states=ALL_SUPPORTED_STATES)
