@@ -46,7 +46,7 @@ def write(values: Mapping[str, Any], notation: Notation) -> str:
     if notation is Notation.JSON:
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     if notation is Notation.YAML:
-        return yaml.dump(values, Dumper=yaml.SafeDumper, sort_keys=False, allow_unicode=True, width=120)
+        return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     _refuse_null(values, ())
     return tomli_w.dumps(values)
 
@@ -129,6 +129,17 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts with special characters in the one style that can say them all."""
+
+    def text(self, value: str) -> yaml.ScalarNode:
+        """The node of a text."""
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=None if value.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _Dumper.text)
 
 
 def _parse_yaml(text: str) -> Any:

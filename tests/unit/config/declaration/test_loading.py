@@ -1,0 +1,54 @@
+import pytest
+
+from isthmus.config.declaration.configure import Surroundings
+from isthmus.config.declaration.loading import load_document
+from isthmus.config.declaration.notation import Notation
+from isthmus.config.model import BackstoreKey, Configuration
+from isthmus.errors import ConfigurationError
+
+SURROUNDINGS = Surroundings(
+    running=Configuration(), absolute_path=str, read_secret=str, new_serial=lambda key: f"new {key}"
+)
+
+
+def load(text: str, notation: Notation, name: str = "san") -> Configuration:
+    """`load_document` where nothing runs."""
+    return load_document(text, notation, name=name, surroundings=SURROUNDINGS)
+
+
+@pytest.mark.parametrize(
+    ("notation", "text"),
+    [
+        (Notation.TOML, '[backstores.a]\nkind = "ramdisk"\nsize = "1M"\n[targets]\n'),
+        (Notation.YAML, "backstores:\n  a: {kind: ramdisk, size: 1M}\ntargets: {}\n"),
+        (Notation.JSON, '{"backstores": {"a": {"kind": "ramdisk", "size": "1M"}}, "targets": {}}'),
+    ],
+)
+def test_every_notation_means_the_same(notation: Notation, text: str) -> None:
+    """One schema: the same document in three notations asks for the same."""
+    assert load(text, notation).backstores[BackstoreKey("ramdisk", "a")].size == 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("notation", "text", "message"),
+    [
+        (Notation.TOML, "a = = 1", "san:1:5: this is not TOML: Invalid value"),
+        (Notation.TOML, "[targets]\n", "san: backstores: this key is missing"),
+        (Notation.JSON, '{"backstores": {}, "targets": {}, "x": 1}', "san: there is no key 'x' here: there is "),
+        (
+            Notation.YAML,
+            "backstores:\n  a: {kind: ramdisk, size: 1X}\ntargets: {}\n",
+            "san:2:28: backstores.a.size: '1X' is not a size: write a whole number",
+        ),
+        (
+            Notation.JSON,
+            '{"backstores": {"a": {"kind": "null", "serial": "1"}, "b": {"kind": "null", "serial": "1"}}, "targets": {}}',
+            "san: serial number 1 is there twice: each has its own",
+        ),
+    ],
+)
+def test_errors_name_the_file_and_the_place(notation: Notation, text: str, message: str) -> None:
+    """An error begins with the file, then the line and column where they are known, then the path."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(text, notation)
+    assert str(caught.value).startswith(message)
