@@ -18,11 +18,7 @@ import uvloop
 import isthmus
 from isthmus.config.store import ConfigurationStore, Loaded
 from isthmus.daemon.service_manager import ServiceManager
-from isthmus.engine.reference import ReferenceEngine
 from isthmus.errors import ConfigurationError, IsthmusError
-from isthmus.iscsi.login_policy import Authentication, LoginCompleted
-from isthmus.iscsi.parameters import Offers
-from isthmus.iscsi.text import TextExchange
 from isthmus.management.places import control_socket
 from isthmus.management.service import Service
 from isthmus.management.sessions import Sessions
@@ -30,19 +26,10 @@ from isthmus.management.views import ApplyReport, VersionView
 from isthmus.rest.app import create_app
 from isthmus.rest.unix_server import ControlServer, open_control_socket
 from isthmus.server.blocking import in_thread
-from isthmus.server.disks import Disks
-from isthmus.server.listener import Listener, LoginLimiter, plain_address
-from isthmus.server.login_phase import LoginPhase
-from isthmus.server.login_policy import Directory, PortalPolicy
+from isthmus.server.configured_server import ConfiguredServer
 from isthmus.server.options import LogLevel, Portal
-from isthmus.server.portal_set import PortalSet
-from isthmus.server.reconcile import Reconciler
-from isthmus.server.send_targets import text_exchange
 from isthmus.server.state_directory import StateDirectory
-from isthmus.server.stopping import drain, log_internal_error, stop_or_exit
-from isthmus.server.unit_watch import UnitWatch
-from isthmus.target.portal_group import PortalGroup
-from isthmus.target.target_node import TargetNode
+from isthmus.server.stopping import stop_or_exit
 
 __all__ = ["DaemonOptions", "run"]
 
@@ -77,10 +64,16 @@ def run(options: DaemonOptions) -> int:
         control = open_control_socket(control_socket(options.run_directory), options.control_group)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_Daemon(options, store, loaded, manager, control).serve())
+                return runner.run(_serve(options, store, loaded, manager, control))
         finally:
             control.close()
             control_socket(options.run_directory).unlink(missing_ok=True)
+
+
+async def _serve(
+    options: DaemonOptions, store: ConfigurationStore, loaded: Loaded, manager: ServiceManager, control: socket.socket
+) -> int:
+    return await _Daemon(options, store, loaded, manager, control).serve()
 
 
 def _lock(directory: Path) -> "_Lock":
@@ -122,11 +115,26 @@ class _Daemon:
         manager: ServiceManager,
         control: socket.socket,
     ) -> None:
+        """To be made on the running loop."""
         self._options = options
         self._store = store
         self._loaded = loaded
         self._manager = manager
-        self._control_socket = control
+        self._reloading: asyncio.Task[None] | None = None
+        loop = asyncio.get_running_loop()
+        state = StateDirectory(options.state_directory / _UNITS)
+        self._server = ConfiguredServer(loop, state, options.portals, manager.sockets)
+        self._service = Service(
+            self._server.reconciler,
+            self._server.disks,
+            self._server.portals,
+            Sessions(self._server.engine, self._server.directory),
+            store,
+            # Milliseconds since 1970: no revision of this run is one that a client remembers from an earlier one.
+            first_revision=time.time_ns() // 1_000_000,
+        )
+        app = create_app(self._service, self._version(), self._reload)
+        self._control = ControlServer(app, control, options.control_group)
 
     async def serve(self) -> int:
         """Serve until a signal says stop, then stop; gives the exit status."""
@@ -134,57 +142,32 @@ class _Daemon:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop_or_exit, stop, number)
-        self._engine = ReferenceEngine(loop)
-        self._directory = Directory(Authentication(), Offers())
-        self._limiter = LoginLimiter()
-        portals = PortalSet(self._listener, self._manager.sockets)
-        disks = Disks(StateDirectory(self._options.state_directory / _UNITS), self._engine.workers)
-        service = self._service = self._make_service(portals, disks)
-        watch = UnitWatch(disks.units, self._engine.workers, loop)
-        await self._load(service)
-        control = ControlServer(
-            create_app(service, self._version(), self._reload), self._control_socket, self._options.control_group
-        )
-        control.start()
-        watch.start()
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._on_hang_up(watch))
+        await self._load()
+        self._control.start()
+        self._server.watch.start()
+        loop.add_signal_handler(signal.SIGHUP, self._on_hang_up)
         self._announce_ready(loop)
         await stop.wait()
+        return await self._stop()
+
+    async def _stop(self) -> int:
         _log.info("stopping")
         self._manager.stopping()
-        watch.stop()
-        portals.stop()
-        await self._limiter.stop()
-        await control.stop()
-        for unit in disks.units:
-            unit.stop_background()
-        await drain(self._engine)
-        problems = await service.close()
+        await self._server.refuse_logins()
+        await self._control.stop()
+        await self._server.end_sessions()
+        problems = await self._service.close()
         for problem in problems:
             _log.error("storage not closed in order", reason=problem)
         return 1 if problems else 0
 
-    def _make_service(self, portals: PortalSet, disks: Disks) -> Service:
-        reconciler = Reconciler(
-            self._engine,
-            self._directory,
-            disks,
-            portals,
-            default_portals=self._options.portals,
-            on_internal_error=log_internal_error,
-        )
-        sessions = Sessions(self._engine, self._directory)
-        # Milliseconds since 1970: no revision of this run is one that a client remembers from an earlier one.
-        first = time.time_ns() // 1_000_000
-        return Service(reconciler, disks, portals, sessions, self._store, first_revision=first)
-
-    async def _load(self, service: Service) -> None:
+    async def _load(self) -> None:
         loaded = self._loaded
         for problem in loaded.problems:
             _log.error("saved configuration passed over", reason=problem)
         for remark in loaded.remarks:
             _log.warning("saved configuration not done as it says", where=remark.where, what=remark.what)
-        await service.load(loaded.configuration)
+        await self._service.load(loaded.configuration)
         # What was loaded stays: the collector need not look at it again and again, with all sessions waiting.
         gc.collect()
         gc.freeze()
@@ -218,29 +201,11 @@ class _Daemon:
         self._manager.alive()
         loop.call_later(period, self._watchdog, loop, period)
 
-    # -- Connections ---------------------------------------------------------------------------------------------------
-
-    def _listener(self, sock: socket.socket, bound: Portal) -> Listener:
-        async def log_in(accepted: socket.socket, peer: str) -> None:
-            local_address = plain_address(accepted.getsockname()[0])
-
-            def reach(node: TargetNode) -> PortalGroup | None:
-                return node.reached_at(local_address, bound.port)
-
-            def text(login: LoginCompleted) -> TextExchange:
-                return text_exchange(self._directory, login, local_address)
-
-            policy = PortalPolicy(self._directory, self._engine, reach)
-            await LoginPhase(accepted, peer, policy, self._engine, text).run()
-
-        return Listener(sock, self._limiter, log_in)
-
     # -- Reading the file again ----------------------------------------------------------------------------------------
 
-    def _on_hang_up(self, watch: UnitWatch) -> None:
-        watch.follow_sizes()
-        task = asyncio.get_running_loop().create_task(self._reload_by_signal())
-        self._reloading = task
+    def _on_hang_up(self) -> None:
+        self._server.watch.follow_sizes()
+        self._reloading = asyncio.get_running_loop().create_task(self._reload_by_signal())
 
     async def _reload_by_signal(self) -> None:
         self._manager.reloading(time.monotonic_ns() // 1000)

@@ -22,7 +22,14 @@ from isthmus.scsi.sense import Sense
 from isthmus.scsi.state_store import UnitStateStore
 from isthmus.server.access_groups import apply_groups
 from isthmus.server.blocking import in_thread
-from isthmus.server.unit_settings import block_length_of, capabilities_of, identity_of, limits_of, table_of
+from isthmus.server.unit_settings import (
+    block_length_of,
+    capabilities_of,
+    identity_of,
+    limits_of,
+    mode_defaults_of,
+    table_of,
+)
 
 __all__ = ["CLOSE_SECONDS", "OPEN_SECONDS", "Disk", "Disks"]
 
@@ -54,6 +61,8 @@ class Disk:
         if self.unit is not None:
             self.unit.backstore.capabilities = capabilities_of(self.settings, self.possible)
             self.unit.table = table_of(self.settings, self.table, self.unit.backstore.capabilities)
+            if self.unit.mode.set_defaults(mode_defaults_of(self.settings)):
+                self.unit.unit_attentions.establish_for_all(Sense.MODE_PARAMETERS_CHANGED)
 
     def withdraw(self) -> None:
         """Undo that it was opened: a file that was made for it goes."""

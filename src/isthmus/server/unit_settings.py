@@ -12,7 +12,7 @@ from isthmus.scsi.command_table import CommandTable
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
 
-__all__ = ["block_length_of", "capabilities_of", "identity_of", "limits_of", "table_of"]
+__all__ = ["block_length_of", "capabilities_of", "identity_of", "limits_of", "mode_defaults_of", "table_of"]
 
 _LIO_NAA: Final = 0x6001405
 """NAA 6h and the IEEE company identifier that LIO signs with: a disk that moves here from LIO stays the same disk."""
@@ -26,6 +26,8 @@ _OPCODES: Final = {
     "emulate_pr": frozenset({0x16, 0x17, 0x56, 0x57, 0x5E, 0x5F}),
 }
 """The commands that an attribute gives or takes: UNMAP; COMPARE AND WRITE; RESERVE, RELEASE, PERSISTENT RESERVE."""
+_INTERLOCKS: Final = (0, 2, 3)
+"""UA_INTLCK_CTRL for the values 0, 1 and 2 of the attribute."""
 _SUPPORTED_OPERATION_CODES: Final = (0xA3, 0x0C)
 
 
@@ -53,9 +55,19 @@ def identity_of(settings: Backstore) -> UnitIdentity:
 
 def capabilities_of(settings: Backstore, possible: Capabilities) -> Capabilities:
     """What the disk offers of what its storage can: room is given back only if an attribute says so."""
-    if attribute(settings, "emulate_tpu") or attribute(settings, "emulate_tpws"):
-        return possible
-    return dataclasses.replace(possible, discard=False)
+    thin = bool(attribute(settings, "emulate_tpu") or attribute(settings, "emulate_tpws"))
+    return dataclasses.replace(
+        possible, discard=possible.discard and thin, rotational=not attribute(settings, "is_nonrot")
+    )
+
+
+def mode_defaults_of(settings: Backstore) -> dict[str, int]:
+    """The defaults of fields in mode pages, by the names that SPC-5 §7.5.10 gives them."""
+    return {
+        "TAS": attribute(settings, "emulate_tas"),
+        "QUEUE ALGORITHM MODIFIER": 0 if attribute(settings, "emulate_rest_reord") else 1,
+        "UA_INTLCK_CTRL": _INTERLOCKS[attribute(settings, "emulate_ua_intlck_ctrl")],
+    }
 
 
 def limits_of(settings: Backstore, storage: Storage) -> Limits:

@@ -271,6 +271,21 @@ class ModePages:
         """Back to the saved values, or else to the defaults (SPC-5 §5.11)."""
         self._current = {key: self._saved.get(key, page.default) for key, page in self._formats.items()}
 
+    def set_defaults(self, values: Mapping[str, int]) -> bool:
+        """Give fields, by their names in the table, other defaults; whether a current value has changed with its default.
+
+        Where a page was saved, the saved value counts.
+        """
+        before = dict(self._current)
+        for key, page in self._formats.items():
+            fields = tuple(replace(field, default=values.get(field.name, field.default)) for field in page.fields)
+            changed = [field for field, known in zip(fields, page.fields, strict=True) if field != known]
+            self._formats[key] = replace(page, fields=fields)
+            for field in changed if key not in self._saved else ():
+                kept = self._current[key] & ~field.mask(page.length)
+                self._current[key] = kept | field.place(field.default, page.length)
+        return self._current != before
+
     def revert(self) -> bool:
         """Back to the defaults (RTD, SPC-5 §6.12); whether anything has changed."""
         before = self._current

@@ -1,0 +1,121 @@
+import dataclasses
+
+import pytest
+
+from isthmus.config.model import Chap, Configuration, DiscoveryAuthentication, Portal
+from isthmus.errors import ConfigurationError
+from isthmus.initiator.logical_unit import LogicalUnit
+from isthmus.initiator.session import Session
+from isthmus.management.errors import BusyError, DaemonError, RevisionConflictError
+from isthmus.management.secrets import KEPT
+from tests.support.service import HOST, ONE, TWO, disk, running_service, target
+
+
+async def test_a_new_configuration_runs_and_is_kept() -> None:
+    """With a new revision; the same again has none."""
+    async with running_service() as running:
+        wanted = target(disk("a"))
+        assert await running.put(wanted)
+        assert (running.service.configuration, running.keeper.saved, running.service.revision) == (wanted, [wanted], 2)
+        assert await running.put(wanted) == ()
+        assert (len(running.keeper.saved), running.service.revision) == (1, 2)
+        async with await Session.login(running.settings()) as session:
+            await LogicalUnit(session, 0).become_ready()
+
+
+async def test_a_dry_run_does_nothing() -> None:
+    """It tells what would be done."""
+    async with running_service() as running:
+        report = await running.service.replace(target(disk("a")), None, dry_run=True, who="a test")
+        assert report.changes[0] == "+ /backstores/ramdisk/a of 1048576 bytes"
+        assert running.service.configuration == Configuration()
+        assert running.service.backstores() == []
+
+
+async def test_another_revision_is_refused() -> None:
+    """Whoever edited an old one looks again."""
+    async with running_service() as running:
+        await running.put(target(disk("a")))
+        with pytest.raises(RevisionConflictError):
+            await running.service.replace(Configuration(), 1, who="a test")
+        await running.service.replace(Configuration(), 2, who="a test")
+
+
+async def test_what_cannot_be_saved_is_taken_back() -> None:
+    """Nothing of it runs."""
+    async with running_service() as running:
+        before = target(disk("a"))
+        await running.put(before)
+        running.keeper.error = OSError(28, "No space left on device")
+        with pytest.raises(DaemonError, match="No space left"):
+            await running.put(target(disk("b"), name=TWO))
+        assert running.service.configuration == before
+        assert [view.path for view in running.service.backstores()] == ["/backstores/ramdisk/a"]
+        async with await Session.login(running.settings()) as session:
+            await LogicalUnit(session, 0).become_ready()
+
+
+async def test_storage_that_cannot_be_had_stops_the_plan_before_its_first_step() -> None:
+    """Sessions that would have lost something keep it."""
+    async with running_service() as running:
+        await running.put(target(disk("a")))
+        session = await Session.login(running.settings())
+        with pytest.raises(ConfigurationError, match="no kind of backstore"):
+            store = disk("b")
+            other = dataclasses.replace(store, key=dataclasses.replace(store.key, kind="tape"))
+            await running.put(target(other, name=TWO), force=True)
+        async with session:
+            await LogicalUnit(session, 0).become_ready()
+
+
+async def test_an_invalid_configuration_is_refused() -> None:
+    """A LUN on a backstore that is not there."""
+    async with running_service() as running:
+        with pytest.raises(ConfigurationError, match="which there is not"):
+            await running.put(dataclasses.replace(target(disk("a")), backstores={}))
+
+
+async def test_what_is_in_use_is_refused_without_force() -> None:
+    """By the name of who uses it; with force it goes."""
+    async with running_service() as running:
+        await running.put(target(disk("a")))
+        await Session.login(running.settings())
+        with pytest.raises(BusyError) as caught:
+            await running.put(Configuration())
+        assert caught.value.holders == (HOST,)
+        await running.put(Configuration(), force=True)
+        assert running.service.sessions.views() == []
+
+
+async def test_secrets_that_are_put_back_hidden_stay() -> None:
+    """And one that was never there cannot be kept."""
+    async with running_service() as running:
+        secret = DiscoveryAuthentication(enable=True, chap=Chap(userid="me", password="geheimgeheim"))
+        await running.put(Configuration(discovery=secret))
+        hidden = DiscoveryAuthentication(enable=False, chap=Chap(userid="me", password=KEPT))
+        await running.put(Configuration(discovery=hidden))
+        assert running.service.configuration.discovery.chap.password == "geheimgeheim"
+        with pytest.raises(ConfigurationError, match="no password"):
+            await running.put(target(chap=Chap(userid="me", password=KEPT)))
+
+
+async def test_a_portal_that_cannot_be_bound_is_a_warning() -> None:
+    """It is in the report and in the view; the rest is done."""
+    async with running_service() as running:
+        wanted = target(disk("a"), portals=(Portal("192.0.2.1"),))
+        report = await running.service.replace(wanted, None, who="a test")
+        assert len(report.warnings) == 1
+        assert "no interface of this machine has this address" in report.warnings[0]
+        [view] = running.service.portals()
+        assert (view.listening, view.is_default, view.target_name) == (False, False, ONE)
+
+
+async def test_loading_goes_on_without_what_is_missing() -> None:
+    """The disk is shown with the reason; the others run."""
+    async with running_service() as running:
+        missing = dataclasses.replace(disk("m"), key=dataclasses.replace(disk("m").key, kind="fileio"), path="/no/such")
+        await running.service.load(target(missing, disk("b")))
+        problems = {view.path: bool(view.problem) for view in running.service.backstores()}
+        assert problems == {"/backstores/fileio/m": True, "/backstores/ramdisk/b": False}
+        async with await Session.login(running.settings()) as session:
+            await LogicalUnit(session, 1).become_ready()
