@@ -112,16 +112,20 @@ class LogicalUnit:
         )
         self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle, lambda: self.mode.task_set_rules)
         self.range_lock = RangeLock(self.refresh_grants, self.grants.when_idle)
-        self.copy_manager = None if third_party_copy is None else CopyManager(third_party_copy, self.refresh_grants)
-        if self.copy_manager is None:
-            self.table = self.table.without_copies()
+        self._set_up_copies(third_party_copy)
         self._set_up_services(clock)
-        self.visits = Visits()
-        """What goes on here for tasks of other units."""
         self.background: set[BackgroundRun] = set()
         """What goes on whatever becomes of the tasks that asked for it."""
         self._unfinished_aborts: Counter[Task] = Counter()
         self._held_responses: dict[Task, Callable[[], None]] = {}
+
+    def _set_up_copies(self, services: CopyServices | None) -> None:
+        """Without `services` the unit takes no part in third-party copies, and knows none of their commands."""
+        self.copy_manager = None if services is None else CopyManager(services, self.refresh_grants)
+        if self.copy_manager is None:
+            self.table = self.table.without_copies()
+        self.visits = Visits()
+        """What goes on here for tasks of other units."""
 
     def _set_up_mode(self) -> None:
         """The mode parameters, and what compares with them."""
