@@ -1,5 +1,7 @@
 """What the kernel does to give space back, and how it learns of more."""
 
+import os
+import signal
 from pathlib import Path
 
 from tests.interop.vm.guest import Guest
@@ -82,3 +84,49 @@ def test_zeroing(serve: Serve, guest: Guest, medium: Path) -> None:
     )
     data = medium.read_bytes()
     assert data == b"\x5a" * _MIB + bytes(4 * _MIB) + b"\x5a" * (11 * _MIB)
+
+
+GROWN = "Capacity data has changed"
+
+
+def test_growing_a_mounted_disk(serve: Serve, guest: Guest, disk_file: Path) -> None:
+    """A file made larger is a larger disk after SIGHUP and a rescan, and the ext4 on it grows while it is mounted."""
+    server = serve(disk_file)
+    script = guest.start(
+        about(server, guest)
+        + """
+        login
+        DISK=$(disk)
+        mkfs.ext4 -q "$DISK"
+        mkdir -p /mnt/iscsi
+        mount "$DISK" /mnt/iscsi
+        write_files /mnt/iscsi
+        echo "first $(blockdev --getsize64 "$DISK")"
+        until [ -e /host/grown ]; do sleep 0.1; done
+        rm /host/grown
+        for tries in $(seq 100); do
+            iscsiadm -m node -T "$TARGET" -p "$PORTAL" --rescan
+            [ "$(blockdev --getsize64 "$DISK")" = 629145600 ] && break
+            sleep 0.1
+        done
+        echo "then $(blockdev --getsize64 "$DISK")"
+        resize2fs "$DISK"
+        echo "file system $(stat -f -c '%b * %S' /mnt/iscsi)"
+        head -c 1M /dev/urandom > /mnt/iscsi/after
+        files_are_whole /mnt/iscsi
+        umount /mnt/iscsi
+        e2fsck -f -n "$DISK"
+        no_kernel_complaint
+        dmesg | tail -15
+        logout
+        """
+    )
+    script.wait_for(f"first {400 * _MIB}\n", 120)
+    os.truncate(disk_file, 600 * _MIB)
+    server.process.send_signal(signal.SIGHUP)
+    (guest.share / "grown").touch()
+    out = script.wait(180)
+    assert f"then {600 * _MIB}\n" in out
+    blocks, _, size = out.partition("file system ")[2].splitlines()[0].partition(" * ")
+    assert int(blocks) * int(size) > 500 * _MIB
+    assert GROWN in out
