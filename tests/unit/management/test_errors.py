@@ -1,18 +1,8 @@
-from isthmus.errors import ConfigurationError, IsthmusError
-from isthmus.management.errors import BusyError, DaemonError, DaemonUnreachableError, RevisionConflictError
+from isthmus.management.errors import BusyError
 
 
-def test_a_busy_thing_names_who_holds_it() -> None:
-    """So that the operator can end that, or knows what force would end."""
-    error = BusyError("LUN 3", ("iqn.2026-05.com.example:db", "iqn.2026-05.com.example:web"))
-    assert "is in use by iqn.2026-05.com.example:db, iqn.2026-05.com.example:web" in str(error)
-    assert error.holders == ("iqn.2026-05.com.example:db", "iqn.2026-05.com.example:web")
-    assert isinstance(error, ConfigurationError)
-
-
-def test_the_daemons_errors_are_not_the_operators() -> None:
-    """They end a command with another exit status."""
-    for kind in (DaemonUnreachableError, RevisionConflictError):
-        assert issubclass(kind, DaemonError)
-    assert issubclass(DaemonError, IsthmusError)
-    assert not issubclass(DaemonError, ConfigurationError)
+def test_what_is_busy_names_its_holders() -> None:
+    """In a sentence, and as values."""
+    error = BusyError("/iscsi/x", ("iqn.a", "iqn.b"))
+    assert str(error) == "/iscsi/x is in use by iqn.a, iqn.b: end that first, or force it"
+    assert (error.what, error.holders) == ("/iscsi/x", ("iqn.a", "iqn.b"))
