@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from isthmus.config.declaration.configure import Surroundings
@@ -5,6 +8,7 @@ from isthmus.config.declaration.loading import load_document
 from isthmus.config.declaration.notation import Notation
 from isthmus.config.model import BackstoreKey, Configuration
 from isthmus.errors import ConfigurationError
+from isthmus.names import IscsiName
 
 SURROUNDINGS = Surroundings(
     running=Configuration(), absolute_path=str, read_secret=str, new_serial=lambda key: f"new {key}"
@@ -52,3 +56,22 @@ def test_errors_name_the_file_and_the_place(notation: Notation, text: str, messa
     with pytest.raises(ConfigurationError) as caught:
         load(text, notation)
     assert str(caught.value).startswith(message)
+
+
+def test_the_users_guides_example() -> None:
+    """The example that people copy asks for what is written beside it."""
+    guide = (Path(__file__).parents[4] / "docs" / "user-guide.md").read_text()
+    (example,) = re.findall(r"```toml\n(# san\.toml\n.*?)```", guide, re.DOTALL)
+    found = load(example, Notation.TOML)
+    assert found.backstores[BackstoreKey("fileio", "db")].size == 200 << 30
+    assert found.backstores[BackstoreKey("block", "archive")].attributes == {"emulate_tpu": 1}
+    (group,) = found.targets[IscsiName("iqn.2026-01.com.example:san")].portal_groups
+    assert [str(portal) for portal in group.portals] == ["192.0.2.7:3260", "[2001:db8::7]:3260"]
+    assert group.attributes == {"authentication": 1}
+    backup, database = group.node_acls
+    assert [(mapped.number, mapped.tpg_lun, mapped.write_protect) for mapped in backup.mapped_luns] == [(0, 1, True)]
+    assert [(mapped.number, mapped.tpg_lun, mapped.write_protect) for mapped in database.mapped_luns] == [
+        (0, 0, False),
+        (1, 1, False),
+    ]
+    assert (database.chap.userid, database.chap.password) == ("db1", "secrets/db1")
