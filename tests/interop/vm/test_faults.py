@@ -17,7 +17,6 @@ POLL_SECONDS = 0.01
 MIB = 1 << 20
 
 LOAD = """
-login
 DISK=$(disk)
 rounds=0
 echo writing
@@ -34,10 +33,27 @@ logout
 """Writes and verifies until it is told that it is enough; any error of the kernel's or of fio's ends it."""
 
 
-def load(guest: Guest, server: Server, port: int) -> Script:
+IMPATIENT = """
+login 'node.conn[0].timeo.noop_out_interval' 0 'node.conn[0].timeo.noop_out_timeout' 0
+DISK=$(disk)
+echo 3 > "/sys/block/${DISK#/dev/}/device/timeout"
+echo 1 > /sys/module/libiscsi/parameters/debug_libiscsi_eh
+"""
+"""Commands time out after three seconds, connections do not; the kernel tells what it aborts."""
+
+
+ABORTS = "dmesg | grep -c 'aborting sc' || true"
+
+
+def aborts(guest: Guest) -> int:
+    """How many commands the kernel has aborted since it started."""
+    return int(guest.run(ABORTS).split()[-1])
+
+
+def load(guest: Guest, server: Server, port: int, preparation: str = "login\n") -> Script:
     """Start the load on the server's disk, through that port."""
     (guest.share / "enough").unlink(missing_ok=True)
-    script = guest.start(f"target {server.url.iqn} {guest.portal(port)}\n{LOAD}")
+    script = guest.start(f"target {server.url.iqn} {guest.portal(port)}\n{preparation}{LOAD}")
     script.wait_for("writing\n", PATIENCE)
     return script
 
@@ -120,3 +136,21 @@ def test_server_that_does_not_answer(guest: Guest, medium: Path, tmp_path: Path)
         wait_for_writes(server, 4 * MIB)
         out = finish(guest, script)
     assert errors(out) >= 1
+
+
+@pytest.mark.thorough
+def test_aborted_commands(guest: Guest, medium: Path, tmp_path: Path) -> None:
+    """Commands that the kernel aborts, as the server was too slow for it, are tried again, and all data is as written."""
+    with running_server([medium, "--portal", "127.0.0.1:0"], tmp_path) as server:
+        script = load(guest, server, server.url.port, IMPATIENT)
+        for _ in range(3):
+            wait_for_writes(server, MIB)
+            before = aborts(guest)
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                guest.run(f"until [ $({ABORTS}) -gt {before} ]; do sleep 0.2; done", seconds=PATIENCE)
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
+        wait_for_writes(server, 4 * MIB)
+        finish(guest, script)
+        guest.run("echo 0 > /sys/module/libiscsi/parameters/debug_libiscsi_eh")

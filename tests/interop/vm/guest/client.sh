@@ -68,11 +68,15 @@ disk() {
 negotiated() { iscsiadm -m session -P 3 | sed -n "s/^[[:space:]]*$1: //p"; }
 
 # No error of the kernel's about a disk since the start of this script (the marker).
-mark_kernel_log() { echo "isthmus: start of $$" > /dev/kmsg; }
-kernel_log() { dmesg | sed "1,/isthmus: start of $$/d"; }
-mark_kernel_log
+MARK="isthmus: script $$ starts"
+echo "$MARK" > /dev/kmsg
+kernel_log() {
+    dmesg > /tmp/dmesg
+    grep -q "$MARK" /tmp/dmesg && sed "1,/$MARK/d" /tmp/dmesg
+}
 no_kernel_complaint() {
-    if kernel_log | grep -E 'I/O error|Sense Key|BUG|WARNING:|blocked for more|Medium Error|corrupt|EXT4-fs error|XFS.*error'; then
+    kernel_log > /tmp/kernel.log || fail 'the kernel has said too much to see the start of it'
+    if grep -E 'I/O error|Sense Key|BUG|WARNING:|blocked for more|Medium Error|corrupt|EXT4-fs error|XFS.*error' /tmp/kernel.log; then
         fail 'the kernel complained'
     fi
 }
