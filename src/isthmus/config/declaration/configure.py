@@ -81,6 +81,8 @@ class _Builder:
         self._declaration = declaration
         self._surroundings = surroundings
         self._backstores: dict[BackstoreKey, Backstore] = {}
+        self._named: dict[str, list[BackstoreKey]] = {}
+        """Backstores by what LUNs may call them: NAME and KIND/NAME."""
 
     def configuration(self) -> Configuration:
         for name, backstore in self._declaration.backstores.items():
@@ -106,6 +108,8 @@ class _Builder:
         if key in self._backstores:
             raise DocumentError("this backstore is there twice, with and without its kind", "remove one")
         self._backstores[key] = self._backstore(key, declared)
+        for reference in (key.name, f"{key.kind}/{key.name}"):
+            self._named.setdefault(reference, []).append(key)
 
     def _backstore(self, key: BackstoreKey, declared: BackstoreDeclaration) -> Backstore:
         if declared.write_back and key.kind not in _IN_FILE_SYSTEM:
@@ -176,8 +180,7 @@ class _Builder:
 
     def _referred(self, reference: str) -> BackstoreKey:
         """The backstore that `NAME`, `KIND/NAME` or `/backstores/KIND/NAME` means."""
-        short = reference.removeprefix("/backstores/")
-        found = [key for key in self._backstores if short in {key.name, f"{key.kind}/{key.name}"}]
+        found = self._named.get(reference.removeprefix("/backstores/"), [])
         if not found:
             raise DocumentError(f"there is no backstore {reference!r} in this document", "declare it under backstores")
         if len(found) > 1:

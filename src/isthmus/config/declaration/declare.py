@@ -1,5 +1,7 @@
 """From a configuration to a declaration that asks for it. Of secrets it only says that they are there."""
 
+from collections import Counter
+
 from isthmus.config.declaration.configure import writes_back
 from isthmus.config.declaration.models import (
     AluaGroupDeclaration,
@@ -48,10 +50,8 @@ def declare(configuration: Configuration) -> Declaration:
 
 def _names(configuration: Configuration) -> dict[BackstoreKey, str]:
     """What each backstore is called: its name, with its kind if another kind has that name too."""
-    names = [key.name for key in configuration.backstores]
-    return {
-        key: f"{key.kind}/{key.name}" if names.count(key.name) > 1 else key.name for key in configuration.backstores
-    }
+    counted = Counter(key.name for key in configuration.backstores)
+    return {key: f"{key.kind}/{key.name}" if counted[key.name] > 1 else key.name for key in configuration.backstores}
 
 
 def _discovery(discovery: DiscoveryAuthentication) -> DiscoveryDeclaration | None:
