@@ -23,9 +23,9 @@ _TABLES = {
 }
 _PASS = frozenset({Outcome.PASSED})
 
-TRAITS = frozenset({"fixed", "removable", "writable", "write-protected", "small-blocks", "large-blocks"})
+TRAITS = frozenset({"fixed", "removable", "writable", "write-protected", "small-blocks", "large-blocks", "opaque"})
 """What a unit can be: with a medium that stays or not, to be written to or not, with physical blocks larger than its logical
-ones or not."""
+ones or not; on storage that does not tell which blocks it keeps."""
 
 
 class LedgerError(Exception):
