@@ -1,0 +1,86 @@
+import pytest
+
+from isthmus.config.changes import DeleteTarget, ResizeBackstore
+from isthmus.config.diff import diff
+from isthmus.config.model import BackstoreKey, MappedLun, NodeAcl
+from isthmus.initiator import cdb
+from isthmus.initiator.logical_unit import LogicalUnit
+from isthmus.initiator.session import Session
+from isthmus.server import occupancy
+from isthmus.server.occupancy import occupied
+from tests.support.service import HOST, ONE, Running, disk, running_service, target
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(occupancy, "WATCH_SECONDS", 0.0)
+
+
+async def holders_if_luns_go(running: Running) -> list[tuple[str, ...]]:
+    """Who would lose a disk in use if all LUNs went."""
+    changes = diff(running.service.configuration, target(attributes={"generate_node_acls": 1}))
+    found = await occupied(changes, running.server.reconciler, running.server.disks)
+    return [place.holders for place in found]
+
+
+async def test_a_disk_that_is_only_seen_is_not_used() -> None:
+    """One whose medium must not be removed is."""
+    async with running_service() as running:
+        await running.put(target(disk("a")))
+        async with await Session.login(running.settings()) as session:
+            await LogicalUnit(session, 0).become_ready()
+            assert await holders_if_luns_go(running) == []
+            prevent = bytes((0x1E, 0, 0, 0, 1, 0))
+            assert (await session.execute(0, prevent)).status == 0
+            assert await holders_if_luns_go(running) == [(HOST,)]
+
+
+async def test_a_reservation_holds_a_disk() -> None:
+    """Until it is released."""
+    async with running_service() as running:
+        await running.put(target(disk("a")))
+        async with await Session.login(running.settings()) as session:
+            await LogicalUnit(session, 0).become_ready()
+            assert (await session.execute(0, bytes((0x16, 0, 0, 0, 0, 0)))).status == 0
+            assert await holders_if_luns_go(running) == [(HOST,)]
+            assert (await session.execute(0, bytes((0x17, 0, 0, 0, 0, 0)))).status == 0
+            assert await holders_if_luns_go(running) == []
+
+
+async def test_a_mapped_lun_is_held_by_its_initiator() -> None:
+    """By its own number."""
+    acl = NodeAcl(name=HOST, mapped_luns=(MappedLun(number=7, tpg_lun=0),))
+    async with running_service() as running:
+        await running.put(target(disk("a"), attributes={}, node_acls=(acl,)))
+        async with await Session.login(running.settings()) as session:
+            await LogicalUnit(session, 7).become_ready()
+            await session.execute(7, bytes((0x1E, 0, 0, 0, 1, 0)))
+            without = target(disk("a"), attributes={}, node_acls=(NodeAcl(name=HOST),))
+            found = await occupied(
+                diff(running.service.configuration, without), running.server.reconciler, running.server.disks
+            )
+            assert [place.holders for place in found] == [(HOST,)]
+
+
+async def test_sessions_hold_their_target() -> None:
+    """Whatever they do."""
+    async with running_service() as running:
+        await running.put(target(disk("a")))
+        changes = [DeleteTarget(name=ONE)]
+        assert await occupied(changes, running.server.reconciler, running.server.disks) == []
+        async with await Session.login(running.settings()):
+            [found] = await occupied(changes, running.server.reconciler, running.server.disks)
+            assert (found.change, found.holders) == (changes[0], (HOST,))
+
+
+async def test_a_disk_that_is_seen_does_not_shrink() -> None:
+    """But grows."""
+    key = BackstoreKey("ramdisk", "a")
+    async with running_service() as running:
+        await running.put(target(disk("a")))
+        async with await Session.login(running.settings()) as session:
+            await session.execute(0, cdb.test_unit_ready())
+            for size, expected in ((512, [(HOST,)]), (1 << 30, [])):
+                change = ResizeBackstore(key=key, old_size=1 << 20, size=size)
+                found = await occupied([change], running.server.reconciler, running.server.disks)
+                assert [place.holders for place in found] == expected
