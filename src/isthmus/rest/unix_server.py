@@ -134,7 +134,7 @@ class _PeerChecked(H11Protocol):
     @override
     def connection_made(self, transport: Any) -> None:
         sock = transport.get_extra_info("socket")
-        pid, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        pid, uid, gid = _credentials(sock)
         if uid not in {0, os.geteuid()} and self.group not in {gid, *_groups(sock)}:
             _log.warning("refused at the control socket", uid=uid, gid=gid, pid=pid)
             self.transport = transport
@@ -161,6 +161,11 @@ class _PeerChecked(H11Protocol):
 def _checked(group: int | None) -> type[_PeerChecked]:
     """The protocol that also lets in the members of `group`."""
     return type("_GroupChecked", (_PeerChecked,), {"group": group})
+
+
+def _credentials(sock: Any) -> tuple[int, ...]:
+    """Process, user and group of the peer, as they were when it connected (unix(7), SO_PEERCRED)."""
+    return _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
 
 
 def _groups(sock: socket.socket) -> tuple[int, ...]:
