@@ -19,6 +19,8 @@ MAX_LOGINS: Final = 512
 MAX_LOGINS_OF_ADDRESS: Final = 64
 """Connections in login at once from one address: enough for a host that comes back with all its paths."""
 _BACKLOG: Final = 128
+_AT_ONCE: Final = 16
+"""Connections accepted in one turn of the loop: the limiter gives up only logins that have begun, and close themselves."""
 
 _log = structlog.get_logger()
 
@@ -100,7 +102,7 @@ class Listener:
         self._socket.close()
 
     def _accept(self) -> None:
-        for _ in range(_BACKLOG):
+        for _ in range(_AT_ONCE):
             try:
                 accepted, address = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
