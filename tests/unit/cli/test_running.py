@@ -1,14 +1,24 @@
+import asyncio
 import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from isthmus.cli import main
 from isthmus.config.model import Configuration, Target
+from isthmus.initiator.errors import InitiatorError
+from isthmus.initiator.session import Session
+from isthmus.initiator.settings import LoginSettings
 from isthmus.management import client
 from isthmus.management.views import BackstoreView, ConnectionView, PortalView, SessionView, VersionView
 from isthmus.names import IscsiName
+from tests.support.daemon import running_daemon
 from tests.support.fake_daemon import FakeDaemon
+from tests.support.service import HOST, ONE, disk, target
 
 NAME = "iqn.2026-01.org.example:db"
 CONNECTION = ConnectionView(
@@ -217,3 +227,34 @@ def test_nobody_answers(
     err = capsys.readouterr().err
     assert err.startswith("isthmus: no daemon answers at ")
     assert err.count("\n") == 1
+
+
+# -- A real daemon -----------------------------------------------------------------------------------------------------
+
+
+def isthmus(directory: Path, *arguments: str) -> str:
+    """What the program, as people run it, prints."""
+    environment = {**os.environ, "ISTHMUS_RUN": str(directory / "run")}
+    command = [sys.executable, "-m", "isthmus", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=30).stdout
+
+
+@pytest.mark.slow
+async def test_a_session_with_a_daemon_is_listed_and_ended(tmp_path: Path) -> None:
+    """Who is logged in is seen with what it sees, until its session is dropped."""
+    with running_daemon(tmp_path) as daemon:
+        daemon.client.change(lambda _: target(disk("a")))
+        url = daemon.url(ONE)
+        settings = LoginSettings(host=url.address, port=url.port, target_name=ONE, initiator_name=HOST)
+        session = await Session.login(settings)
+        [view] = json.loads(await asyncio.to_thread(isthmus, tmp_path, "sessions", "--json"))
+        assert (view["initiator_name"], view["target_name"], view["luns"]) == (HOST, ONE, [0])
+        tsih = str(view["tsih"])
+        assert HOST in await asyncio.to_thread(isthmus, tmp_path, "sessions")
+        assert await asyncio.to_thread(isthmus, tmp_path, "session", "logout", tsih, "--drop")
+        assert await asyncio.to_thread(isthmus, tmp_path, "sessions") == "no sessions\n"
+        with pytest.raises(InitiatorError):
+            await session.ping()
+        await session.drop()
+        status = await asyncio.to_thread(isthmus, tmp_path, "status")
+        assert f"pid:             {daemon.process.pid}\n" in status
