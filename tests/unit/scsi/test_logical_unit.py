@@ -13,7 +13,9 @@ from isthmus.scsi.spc.mode_pages import PageControl
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Task, TaskAttribute
 from isthmus.scsi.task_manager import SamFunction
-from tests.support.scsi import COPY_SERVICES, Bench, HeldExecutor, make_unit, write_10
+from tests.support.scsi import COPY_SERVICES, Bench, HeldExecutor, make_nexus, make_unit, write_10
+
+NACA = 0x04
 
 
 @pytest.mark.parametrize(("block_length", "num_blocks"), [(512, 2049), (4096, 256)])
