@@ -1,0 +1,161 @@
+import asyncio
+import dataclasses
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.backstores.fileio import FileBackstore
+from isthmus.backstores.registry import open_backstore
+from isthmus.config.model import Backstore, BackstoreKey
+from isthmus.engine.workers import WorkerPool
+from isthmus.errors import BackstoreError, ConfigurationError
+from isthmus.scsi.state_store import MemoryStateStore
+from isthmus.server import disks as module
+from isthmus.server.disks import Disks
+
+KEY = BackstoreKey("fileio", "a")
+
+
+@pytest.fixture
+async def disks() -> AsyncIterator[Disks]:
+    """None yet."""
+    disks = Disks(MemoryStateStore(), WorkerPool(asyncio.get_running_loop(), lambda: None))
+    yield disks
+    assert await disks.close() == []
+
+
+def file(path: Path, **fields: Any) -> Backstore:
+    """A file of 64 KiB."""
+    return Backstore(key=KEY, path=str(path / "a.img"), **{"size": 65536, "unit_serial": "a", **fields})
+
+
+def names_in(directory: Path) -> list[str]:
+    """What is there."""
+    return [path.name for path in directory.iterdir()]
+
+
+async def test_a_file_is_made_when_it_is_new(disks: Disks, tmp_path: Path) -> None:
+    """And a unit stands over it."""
+    await disks.create(file(tmp_path))
+    assert (tmp_path / "a.img").stat().st_size == 65536
+    unit = disks.unit(KEY)
+    assert unit is not None
+    assert (unit.num_blocks, unit.identity.serial, disks.units) == (128, "a", [unit])
+
+
+async def test_nothing_is_made_when_it_should_be_there(disks: Disks, tmp_path: Path) -> None:
+    """A file system that is not mounted must not become an empty disk."""
+    await disks.load([file(tmp_path)])
+    assert "does not exist" in disks[KEY].problem
+    assert disks.unit(KEY) is None
+    assert names_in(tmp_path) == []
+
+
+async def test_a_file_that_is_there_is_taken_as_long_as_it_is(disks: Disks, tmp_path: Path) -> None:
+    """Whoever has resized it meanwhile meant it."""
+    (tmp_path / "a.img").write_bytes(bytes(131072))
+    await disks.load([file(tmp_path)])
+    unit = disks.unit(KEY)
+    assert unit is not None
+    assert unit.num_blocks == 256
+
+
+async def test_what_was_prepared_and_not_taken_goes(disks: Disks, tmp_path: Path) -> None:
+    """So does what was made before something that cannot be."""
+    await disks.prepare([file(tmp_path)])
+    assert (tmp_path / "a.img").exists()
+    await disks.discard_prepared()
+    assert not (tmp_path / "a.img").exists()
+    other = dataclasses.replace(file(tmp_path), key=BackstoreKey("fileio", "b"), path=str(tmp_path / "no" / "b.img"))
+    with pytest.raises(ConfigurationError):
+        await disks.prepare([file(tmp_path), other])
+    assert names_in(tmp_path) == []
+
+
+async def test_a_last_block_that_is_not_whole_is_refused(disks: Disks, tmp_path: Path) -> None:
+    """With the size that would do."""
+    with pytest.raises(ConfigurationError, match="make them 4096"):
+        await disks.create(file(tmp_path, size=1000, attributes={"block_size": 4096}))
+    assert not (tmp_path / "a.img").exists()
+
+
+async def test_storage_that_does_not_answer_is_given_up(
+    disks: Disks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a bound; what opens after all is closed again."""
+    go_on, undone = threading.Event(), threading.Event()
+    really_open, really_withdraw = open_backstore, FileBackstore.withdraw
+
+    def slow(spec: Any) -> Any:
+        go_on.wait(10)
+        return really_open(spec)
+
+    def withdraw(storage: FileBackstore) -> None:
+        really_withdraw(storage)
+        undone.set()
+
+    monkeypatch.setattr(module, "OPEN_SECONDS", 0.01)
+    monkeypatch.setattr(module, "open_backstore", slow)
+    monkeypatch.setattr(FileBackstore, "withdraw", withdraw)
+    with pytest.raises(ConfigurationError, match="did not open within"):
+        await disks.create(file(tmp_path))
+    go_on.set()
+    assert await asyncio.to_thread(undone.wait, 10)
+    assert not (tmp_path / "a.img").exists()
+
+
+async def test_a_disk_goes_and_its_file_stays(disks: Disks, tmp_path: Path) -> None:
+    """It can be opened by others then."""
+    await disks.create(file(tmp_path))
+    assert await disks.delete(KEY) == ""
+    assert disks.units == []
+    await disks.load([file(tmp_path)])
+    assert disks[KEY].problem == ""
+
+
+async def test_what_cannot_be_made_durable_is_a_warning(
+    disks: Disks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is gone nevertheless."""
+    await disks.create(file(tmp_path))
+    really_close = FileBackstore.close
+
+    def fail(storage: FileBackstore) -> None:
+        really_close(storage)
+        raise BackstoreError(5, "the medium is broken")
+
+    monkeypatch.setattr(FileBackstore, "close", fail)
+    assert "the medium is broken" in await disks.delete(KEY)
+    assert disks.unit(KEY) is None
+
+
+async def test_a_size_that_cannot_be_is_refused(disks: Disks, tmp_path: Path) -> None:
+    """And the disk keeps the one that it has."""
+    await disks.create(file(tmp_path))
+    with pytest.raises(ConfigurationError, match="whole number"):
+        await disks.resize(file(tmp_path, size=1000))
+    unit = disks.unit(KEY)
+    assert unit is not None
+    assert (unit.num_blocks, disks[KEY].settings.size) == (128, 65536)
+    await disks.resize(file(tmp_path, size=131072))
+    assert (unit.num_blocks, disks[KEY].settings.size) == (256, 131072)
+
+
+async def test_memory_without_memory(disks: Disks) -> None:
+    """LIO's nullio: it has a size, and keeps nothing."""
+    store = Backstore(key=BackstoreKey("ramdisk", "n"), size=1 << 40, unit_serial="n", options={"nullio": True})
+    await disks.load([store])
+    unit = disks.unit(store.key)
+    assert unit is not None
+    assert unit.backstore.kind == "null"
+
+
+async def test_copies_can_be_switched_off(disks: Disks, tmp_path: Path) -> None:
+    """Then the unit has none of their commands."""
+    await disks.create(file(tmp_path, attributes={"emulate_3pc": 0}))
+    unit = disks.unit(KEY)
+    assert unit is not None
+    assert 0x83 not in {row.opcode for row in unit.table}
