@@ -240,3 +240,27 @@ def test_one_wrong_bit(key: PageKey, data: st.DataObject) -> None:
     else:
         assert wrong is not None
         assert (wrong.byte, wrong.bit) == (byte, bit)
+
+
+def test_an_operator_sets_defaults() -> None:
+    """They are current at once, reported as the defaults, and what a reset comes back to."""
+    mode = ModePages(write_back=True)
+    assert mode.set_defaults({"TAS": 0, "QUEUE ALGORITHM MODIFIER": 0})
+    assert not mode.set_defaults({"TAS": 0, "QUEUE ALGORITHM MODIFIER": 0})
+    assert mode.page(CONTROL, PageControl.CURRENT) == mode.page(CONTROL, PageControl.DEFAULT)
+    assert (mode.task_aborted_status, mode.task_set_rules) == (False, TaskSetRules(restricted_reordering=True))
+    mode.reset()
+    assert not mode.task_aborted_status
+
+
+def test_what_an_initiator_has_saved_counts_before_defaults() -> None:
+    """And fields that nobody has named stay as an initiator has set them."""
+    mode = ModePages(write_back=True)
+    data = bytearray(mode.page(CONTROL, PageControl.CURRENT))
+    data[2] |= 0x04
+    mode.change(CONTROL, bytes(data))
+    assert mode.set_defaults({"TAS": 0})
+    assert mode.descriptor_sense
+    mode.save()
+    assert not mode.set_defaults({"TAS": 1})
+    assert not mode.task_aborted_status
