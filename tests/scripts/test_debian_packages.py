@@ -1,10 +1,12 @@
+import contextlib
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from scripts import debian_packages
-from scripts.debian_packages import Need, from_deb822, from_one_line, is_present, same_candidate
+from scripts.debian_packages import Need, from_deb822, from_one_line, install_qemu_system, is_present, same_candidate
 
 STANZAS = """\
 # the archive
@@ -114,3 +116,28 @@ def test_a_command_shows_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "isthmus-test-tool").write_text("#!/bin/sh\n")
     (tmp_path / "isthmus-test-tool").chmod(0o755)
     assert is_present(need)
+
+
+@pytest.mark.parametrize(
+    ("version", "installs"), [("1:10.0+ds-2~bpo12+1", True), ("1:7.2+dfsg-7+deb12u18", False), ("", False)]
+)
+def test_the_emulator_comes_from_where_qemu_utils_came_from(
+    monkeypatch: pytest.MonkeyPatch, version: str, installs: bool
+) -> None:
+    """Beside a qemu-utils out of backports the emulator is taken from there; elsewhere plain apt has had its chance."""
+    commands: list[list[str]] = []
+
+    def recorded(command: Sequence[str], *options: str) -> bool:
+        commands.append([*command, *options])
+        return True
+
+    @contextlib.contextmanager
+    def suite() -> Iterator[tuple[list[str], str]]:
+        yield ["-o", "lists"], "bookworm-backports"
+
+    monkeypatch.setattr(debian_packages, "installed_version", lambda _package: version)
+    monkeypatch.setattr(debian_packages, "backports", suite)
+    monkeypatch.setattr(debian_packages, "apt", recorded)
+    install_qemu_system()
+    wanted = ["-t", "bookworm-backports", "qemu-system-x86", "-o", "lists"]
+    assert [command[-5:] for command in commands if "install" in command] == ([wanted] if installs else [])

@@ -22,6 +22,7 @@ class Relay:
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._forwarded = 0
+        self._is_blocked = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -56,6 +57,15 @@ class Relay:
                 side.close()
         return len(pairs)
 
+    def block(self) -> None:
+        """Cut all connections, and let no others through."""
+        self._is_blocked = True
+        self.cut()
+
+    def unblock(self) -> None:
+        """Let connections through again."""
+        self._is_blocked = False
+
     def close(self) -> None:
         """Take no more connections, and cut those that there are."""
         with contextlib.suppress(OSError):
@@ -69,6 +79,9 @@ class Relay:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._is_blocked:
+                client.close()
+                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._server_port))
             except OSError:

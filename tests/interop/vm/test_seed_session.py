@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.interop.vm.guest import Guest
 from tests.interop.vm.scripts import CHECKED_EXT4, about
 from tests.support.server import Serve
@@ -43,6 +45,7 @@ def test_from_discovery_to_logout(serve: Serve, guest: Guest, disk_file: Path) -
     assert "iSCSI Session State: LOGGED_IN" in out
 
 
+@pytest.mark.thorough
 def test_xfs(serve: Serve, guest: Guest, disk_file: Path) -> None:
     """Files on an XFS are whole when they are read back, and it finds nothing wrong with itself."""
     server = serve(disk_file)

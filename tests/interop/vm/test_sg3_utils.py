@@ -220,6 +220,7 @@ def test_reservations(serve: Serve, guest: Guest, medium: Path) -> None:
     assert "there are NO registered reservation keys" in out.partition("left: ")[2]
 
 
+@pytest.mark.thorough
 def test_sanitize_and_format(serve: Serve, guest: Guest, medium: Path) -> None:
     """Erasing empties the disk and tells of its progress; formatting too, and the disk can be used again."""
     medium.write_bytes(b"\x5a" * (32 << 20))

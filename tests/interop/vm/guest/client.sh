@@ -99,3 +99,38 @@ verify_with_fio() {
         --bsrange=4k-64k --verify=crc32c --verify_fatal=1 --do_verify=1 --minimal "${@:2}" > /tmp/fio.out 2>&1 ||
         { cat /tmp/fio.out; fail 'fio'; }
 }
+
+# dm-multipath over the paths that there are; sets MAP to the path of the only map.
+start_multipath() {
+    cat > /etc/multipath.conf << END
+defaults {
+    user_friendly_names yes
+    find_multipaths no
+    polling_interval 1
+    path_grouping_policy ${1:-multibus}
+    no_path_retry queue
+    failback immediate
+}
+blacklist {
+    devnode "^vd"
+}
+END
+    start_udev
+    modprobe -a dm_multipath dm_service_time dm_round_robin scsi_dh_alua
+    pidof multipathd > /dev/null || multipathd
+}
+stop_multipath() {
+    multipath -F
+    multipathd shutdown > /dev/null
+}
+active_paths() { multipathd show paths raw format '%t %T' | grep -c '^active ready' || true; }
+wait_for_paths() {
+    local tries
+    for tries in $(seq 600); do
+        [ "$(active_paths)" = "$1" ] && return
+        sleep 0.1
+    done
+    multipath -ll
+    fail "not $1 active paths but $(active_paths)"
+}
+map() { echo "/dev/mapper/$(multipathd show maps raw format %n | head -1)"; }
