@@ -38,6 +38,7 @@ def test_it_takes_every_exported_document(configuration: Configuration) -> None:
         {"backstores": {"a": {"kind": "fileio", "size": "1X"}}, "targets": {}},
         {"backstores": {"a": {"kind": "fileio", "attributes": {"block_size": 8192}}}, "targets": {}},
         {"backstores": {}, "targets": {"iqn.2026-01.org.example:a": {"luns": [7]}}},
+        {"backstores": {}, "targets": {"iqn.2026-01.org.example:a": {"luns": [], "portal_groups": []}}},
         {"backstores": {}, "targets": {}, "discovery": {"chap": {"user": "a", "secret": "open to all"}}},
     ],
 )

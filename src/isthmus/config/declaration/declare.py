@@ -1,6 +1,7 @@
 """From a configuration to a declaration that asks for it. Of secrets it only says that they are there."""
 
 from collections import Counter
+from typing import Final
 
 from isthmus.config.declaration.configure import writes_back
 from isthmus.config.declaration.models import (
@@ -34,7 +35,7 @@ from isthmus.sizes import format_size
 
 __all__ = ["declare"]
 
-_ONLY_TAG = 1
+_ONLY_TAG: Final = 1
 """A target with this portal group and no other needs not name it."""
 
 

@@ -342,6 +342,14 @@ class PortalGroupDeclaration(GroupDeclaration):
 class TargetDeclaration(GroupDeclaration):
     """A target. What it has is that of its portal group 1, unless `portal_groups` has them all."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"portal_groups": {"type": "null"}}},
+                {"required": ["portal_groups"], "maxProperties": 1},
+            ]
+        }
+    )
     portal_groups: Annotated[tuple[PortalGroupDeclaration, ...], _List] | None = None
 
     @model_validator(mode="after")
