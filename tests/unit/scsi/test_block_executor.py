@@ -36,7 +36,7 @@ def test_the_callback_s_own_failure_is_not_the_operation_s() -> None:
     """What `done` raises goes to the caller, and `done` is not called again."""
     calls: list[object] = []
 
-    def done(result: object, error: BackstoreError | None) -> None:
+    def done(result: object, error: Exception | None) -> None:
         calls.append(error)
         raise BackstoreError(errno.EIO, "from the callback")
 
