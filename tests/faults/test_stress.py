@@ -234,7 +234,7 @@ class Host:
                 self._ledger[chunk] = {stamp}
             self.counts["writes"] += 1
             is_certain = True
-        return is_certain
+        return is_certain  # noqa: RET504  `_commands` may have cut the block short
 
     async def _abort(self, session: Session, task: CommandTask) -> None:
         await asyncio.sleep(self.random.choice((0, 0, 0, 0.001)))

@@ -274,6 +274,8 @@ class ReferenceEngine:
         """Ask the silent whether they are there; give up those who do not answer (RFC 7143 §11.19)."""
         self._tick = self.loop.call_later(TICK, self._on_tick) if self._streams else None
         for stream in list(self._streams.values()):
+            if not stream.active:
+                stream.look_again()
             stream.idle_ticks = 0 if stream.active else stream.idle_ticks + 1
             stream.active = False
             silence = stream.idle_ticks * TICK

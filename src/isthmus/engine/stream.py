@@ -106,12 +106,23 @@ class Stream:
     def readable(self) -> None:
         """The socket has something."""
         self.active = True
-        if self._segment is None:
-            self._receive_pdus()
-        else:
-            self._receive_segment(self._segment)
+        self._receive()
 
-    def _receive_pdus(self) -> None:
+    def look_again(self) -> None:
+        """Receive what is there although the loop has said nothing, if what the peer sends is looked at now.
+
+        When the peer resets the connection while there are bytes of it to be read, uvloop says so once, and no more.
+        """
+        while self._reading and not self.closing and self._receive():
+            pass
+
+    def _receive(self) -> bool:
+        """Receive once; False if there was nothing."""
+        if self._segment is None:
+            return self._receive_pdus()
+        return self._receive_segment(self._segment)
+
+    def _receive_pdus(self) -> bool:
         view = self.engine.receive_view
         start = len(self._rest)
         if start:
@@ -121,33 +132,35 @@ class Stream:
             received = self.socket.recv_into(view[start:] if start else view)
         except (BlockingIOError, InterruptedError):
             self._rest = bytes(view[:start])
-            return
+            return False
         except OSError as error:
             self.engine.lose(self, f"receive: {error.strerror}")
-            return
+            return False
         if not received:
             self.engine.lose(self, "closed by the initiator")
-            return
+            return False
         self._consume(start + received)
+        return True
 
-    def _receive_segment(self, segment: bytearray) -> None:
+    def _receive_segment(self, segment: bytearray) -> bool:
         view = self.engine.receive_view
         missing = len(segment) - self._filled
         try:
             received = self.socket.recvmsg_into((memoryview(segment)[self._filled :], view))[0]
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError as error:
             self.engine.lose(self, f"receive: {error.strerror}")
-            return
+            return False
         if not received:
             self.engine.lose(self, "closed by the initiator in the middle of a PDU")
-            return
+            return False
         if received < missing:
             self._filled += received
-            return
+            return True
         self._segment = None
         self._consume(received - missing, memoryview(segment))
+        return True
 
     def _consume(self, end: int, segment: memoryview | None = None) -> None:
         """Take the PDU of `segment` if that is now complete, and those in the first `end` bytes of the receive buffer."""
@@ -249,8 +262,9 @@ class Stream:
             sent = self.socket.send(view)
         except (BlockingIOError, InterruptedError):
             sent = 0
-        except OSError:
-            return True  # The next receive finds the connection dead, and ends it in one place.
+        except OSError as error:
+            self._send_failed(error)
+            return True
         if sent == length:
             return True
         self.connection.outbox.append(bytes(view[sent:]))
@@ -266,13 +280,18 @@ class Stream:
             except (BlockingIOError, InterruptedError):
                 self._watch_writable()
                 return False
-            except OSError:
+            except OSError as error:
                 outbox.clear()
+                self._send_failed(error)
                 break
             _drop(outbox, sent)
         if self.connection.closing and not self.closing:
             self.engine.finish(self)
         return True
+
+    def _send_failed(self, error: OSError) -> None:
+        """The connection is dead, and ends when whoever is sending is through."""
+        self.engine.loop.call_soon(self.engine.lose, self, f"send: {error.strerror}")
 
     def _watch_writable(self) -> None:
         if not self._writing and not self.closing:

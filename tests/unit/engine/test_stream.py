@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 from collections.abc import Iterator
 
 import pytest
@@ -250,17 +251,48 @@ def test_a_bug_of_ours_costs_one_connection() -> None:
     assert isinstance(other.gets_one(), NopIn)
 
 
-def test_a_send_that_fails_ends_with_the_next_receive() -> None:
-    """What cannot be sent is dropped, and the connection is lost in one place."""
-    under_test = EngineUnderTest()
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_send_that_fails_is_the_end_of_the_connection(granted: bool) -> None:
+    """Whatever was to be sent is dropped; what was received with it is done, as it was before the end."""
+    under_test = EngineUnderTest(granted=granted)
     peer = under_test.log_in()
-    peer.socket.send_error = BrokenPipeError()
-    peer.sends(NopOut(initiator_task_tag=1, cmd_sn=FIRST_CMD_SN), read(2, FIRST_CMD_SN + 1, 0, 1))
-    peer.sends(read(3, FIRST_CMD_SN + 2, 0, 1))
-    assert not peer.socket.closed
-    assert peer.stream.backlog == 0
-    peer.hangs_up()
-    assert peer.socket.closed
+    peer.socket.send_error = BrokenPipeError(errno.EPIPE, "Broken pipe")
+    data = pattern(BLOCK)
+    with capture_logs() as logs:
+        peer.sends(read(1, FIRST_CMD_SN, 0, 1), write(2, FIRST_CMD_SN + 1, 0, data), read(3, FIRST_CMD_SN + 2, 0, 1))
+    assert (peer.socket.closed, peer.stream.backlog) == (True, 0)
+    assert [entry["reason"] for entry in logs] == ["send: Broken pipe"]
+    content = bytearray(BLOCK)
+    under_test.units[0].backstore.read_into(0, memoryview(content))
+    assert content == data
+
+
+def test_bytes_of_which_the_loop_says_nothing_are_found() -> None:
+    """All of them, and the end behind them; a peer that merely says nothing is left alone."""
+    under_test = EngineUnderTest(make_unit(4 * MIB))
+    peer, silent = under_test.log_in(isid=1), under_test.log_in(isid=2)
+    under_test.loop.advance(5)  # What was received with the login counts as a sign of life.
+    data = pattern(6 * KIB)
+    peer.socket.at_once = 1000
+    for number in range(100):
+        pdu = write(number, FIRST_CMD_SN + number, number * 12, data)
+        peer.socket.incoming += b"".join(bytes(piece) for piece in encode(pdu))
+    peer.socket.ended = True
+    under_test.loop.advance(5)
+    assert (peer.socket.closed, silent.socket.closed) == (True, False)
+    content = bytearray(600 * KIB)
+    under_test.units[0].backstore.read_into(0, memoryview(content))
+    assert content == data * 100
+
+
+def test_bytes_of_a_paused_connection_are_left_where_they_are() -> None:
+    """They hold up the peer."""
+    under_test = EngineUnderTest(make_unit(4 * MIB))
+    peer = under_test.log_in(session={"max_burst_length": MIB}, max_xmit_data_segment_length=256 * KIB)
+    ask_for_too_much(peer)
+    peer.socket.incoming += bytes(48)
+    under_test.loop.advance(10)
+    assert len(peer.socket.incoming) == 48
 
 
 # -- Sending and back-pressure -----------------------------------------------------------------------------------------
