@@ -64,7 +64,7 @@ async def running_api() -> AsyncIterator[Api]:
         ('"two"', 412),
         ('"-2"', 412),
         ('"1"', 412),
-        (f'"{"9" * 5000}"', 412),
+        pytest.param(f'"{"9" * 5000}"', 412, id="more digits than Python converts"),
         ('"2"', 200),
         (' W/"2" ', 200),
         ("*", 200),
