@@ -6,6 +6,7 @@ import grp
 import logging
 import os
 import socket
+import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,11 +45,12 @@ def open_control_socket(path: Path, group: str | None = None) -> socket.socket:
     What a dead daemon left there is replaced; raises `ConfigurationError` if one that lives is there.
     """
     gid = -1 if group is None else _group_id(group)
-    path.parent.mkdir(mode=0o711 if group else 0o700, parents=True, exist_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
+        path.parent.mkdir(mode=0o711 if group else 0o700, parents=True, exist_ok=True)
+        _refuse_strangers(path.parent)
         _refuse_second(path)
-        path.unlink(missing_ok=True)
+        _unlink_socket(path)
         before = os.umask(0o177)
         try:
             sock.bind(str(path))
@@ -66,6 +68,23 @@ def open_control_socket(path: Path, group: str | None = None) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _refuse_strangers(directory: Path) -> None:
+    """Somebody else's directory, in a place where anybody may make one, could hold somebody else's socket tomorrow."""
+    if directory.stat().st_uid not in {0, os.geteuid()}:
+        raise ConfigurationError(f"{directory} belongs to another user", "name another run directory (ISTHMUS_RUN)")
+
+
+def _unlink_socket(path: Path) -> None:
+    """Take away what a dead daemon has left, and nothing else."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigurationError(f"the control socket {path} cannot be made", "something that is no socket is there")
+    path.unlink()
 
 
 def _group_id(name: str) -> int:

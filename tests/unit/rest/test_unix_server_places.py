@@ -59,3 +59,27 @@ def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     directory.chmod(0o750)
     open_control_socket(directory / "control.sock").close()
     assert stat.S_IMODE(directory.stat().st_mode) == 0o750
+
+
+def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    """A file is where it would be."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="cannot be made: Not a directory"):
+        open_control_socket(tmp_path / "file" / "run" / "control.sock")
+
+
+def test_a_file_in_the_sockets_place_stays(tmp_path: Path) -> None:
+    """Only what a dead daemon has left is taken away."""
+    path = tmp_path / "control.sock"
+    path.write_text("somebody's notes")
+    with pytest.raises(ConfigurationError, match="no socket is there"):
+        open_control_socket(path)
+    assert path.read_text() == "somebody's notes"
+
+
+def test_another_users_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where anybody may make a directory, it must be ours or root's."""
+    os.chown(tmp_path, os.geteuid() or 1, -1)
+    monkeypatch.setattr("os.geteuid", lambda: 4711)
+    with pytest.raises(ConfigurationError, match="belongs to another user"):
+        open_control_socket(tmp_path / "control.sock")
