@@ -220,7 +220,7 @@ def test_read_only(serve: Serve, guest: Guest, medium: Path) -> None:
         login
         DISK=$(disk)
         [ "$(blockdev --getro "$DISK")" = 1 ]
-        ! dd if=/dev/zero of="$DISK" bs=4k count=1 oflag=direct 2> /dev/null
+        fails dd if=/dev/zero of="$DISK" bs=4k count=1 oflag=direct 2> /dev/null
         logout
         """
     )

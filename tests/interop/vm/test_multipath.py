@@ -32,7 +32,7 @@ while [ $rounds = 0 ] || [ ! -e /host/enough ]; do
 done
 rm -f /host/enough
 kernel_log > /tmp/kernel.log
-! grep -E 'dm-0.*(I/O error|rejecting)|(I/O error|rejecting).*dm-0' /tmp/kernel.log
+fails grep -E 'dm-0.*(I/O error|rejecting)|(I/O error|rejecting).*dm-0' /tmp/kernel.log
 stop_multipath
 for PORTAL in $PORTALS; do logout; done
 """

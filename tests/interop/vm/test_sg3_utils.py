@@ -138,13 +138,13 @@ def test_writing_commands(serve: Serve, guest: Guest, medium: Path) -> None:
         { block B; block C; } > /tmp/compare-and-write
         ask sg_compare_and_write --in=/tmp/compare-and-write --lba=0 --num=1 "$DISK"
         holds C 0
-        ! sg_compare_and_write --quiet --in=/tmp/compare-and-write --lba=0 --num=1 "$DISK" 2> /tmp/miscompare
+        fails sg_compare_and_write --quiet --in=/tmp/compare-and-write --lba=0 --num=1 "$DISK" 2> /tmp/miscompare
         holds C 0
 
         ask sg_verify --lba=0 --count=64 "$DISK"
         block C > /tmp/c
         ask sg_verify --lba=0 --count=1 --ndo=512 --in=/tmp/c "$DISK"
-        ! sg_verify --quiet --lba=0 --count=1 --ndo=512 --in=/tmp/b "$DISK" 2> /dev/null
+        fails sg_verify --quiet --lba=0 --count=1 --ndo=512 --in=/tmp/b "$DISK" 2> /dev/null
         block D > /tmp/d
         ask sg_write_verify --lba=1 --num=1 --in=/tmp/d "$DISK"
         holds D 1

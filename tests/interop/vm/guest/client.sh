@@ -9,6 +9,11 @@ trap 'status=$?; if [ $status != 0 ]; then echo "--- kernel"; dmesg | tail -25; 
 
 fail() { echo "FAILED: $*"; exit 1; }
 
+# That a command fails; `! command` would end no script if it did not.
+fails() {
+    if "$@"; then fail "this should have failed: $*"; fi
+}
+
 # One daemon for all scripts; it needs a name of the initiator before it starts.
 start_iscsid() {
     (
