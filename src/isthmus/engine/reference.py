@@ -26,6 +26,7 @@ from isthmus.iscsi.login_policy import LoginCompleted
 from isthmus.iscsi.opcodes import LogoutReason, LogoutResponseCode
 from isthmus.iscsi.session import DEFAULT_WINDOW_DEPTH, Session
 from isthmus.iscsi.session_state import SessionInput, SessionState
+from isthmus.iscsi.task import IscsiTask
 from isthmus.iscsi.text import TextExchange
 from isthmus.iscsi.transfer import DataOutBudget
 
@@ -37,6 +38,11 @@ DATA_OUT_BUDGET: Final = 256 << 20
 """Bytes of data-out that all sessions together may have asked for by R2T."""
 TICK: Final = 5.0
 """Seconds between two looks at what the connections are doing."""
+DATA_OUT_TIMEOUT: Final = 30.0
+"""Seconds for which a command waits for the next piece of its data."""
+
+_Owed = tuple[tuple[int, int, int], float]
+"""Bytes received, R2Ts sent and R2Ts open; seconds without a change."""
 
 _log = structlog.get_logger()
 
@@ -56,6 +62,8 @@ class ReferenceEngine:
         self._sessions: dict[Session, _SessionEntry] = {}
         self._waiting: set[Stream] = set()
         self._tick: TimerHandle | None = None
+        self._owed: dict[IscsiTask, _Owed] = {}
+        """How far the data-out of commands had come when it was last looked at, and for how long it has been there."""
         self._became_idle: asyncio.Event | None = None
 
     # -- Sessions and connections come ---------------------------------------------------------------------------------
@@ -271,9 +279,13 @@ class ReferenceEngine:
         return self.idle
 
     def _on_tick(self) -> None:
-        """Ask the silent whether they are there; give up those who do not answer (RFC 7143 §11.19)."""
+        """Ask the silent whether they are there; give up those who do not answer (RFC 7143 §11.19), or owe data."""
         self._tick = self.loop.call_later(TICK, self._on_tick) if self._streams else None
+        before, self._owed = self._owed, {}
         for stream in list(self._streams.values()):
+            if self._owes_too_long(stream, before):
+                self.lose(stream, "data-out that was asked for did not come", violation=True)
+                continue
             if not stream.active:
                 stream.look_again()
             stream.idle_ticks = 0 if stream.active else stream.idle_ticks + 1
@@ -283,6 +295,23 @@ class ReferenceEngine:
                 self.lose(stream, "no answer to NOP-In")
             elif silence >= stream.keepalive.ping_after:
                 stream.connection.ping()
+
+    def _owes_too_long(self, stream: Stream, before: "dict[IscsiTask, _Owed]") -> bool:
+        """Whether a command waits for data that the initiator does not send.
+
+        Its part of the data-out budget is then missing to others, so this has an end (LIO: dataout_timeout, 15 s).
+        """
+        longest = 0.0
+        for task in stream.connection.tasks():
+            transfer = task.transfer
+            if transfer is None or not (transfer.bursts or transfer.unsolicited_open):
+                continue
+            progress = (transfer.received, transfer.r2ts_sent, len(transfer.bursts))
+            known = before.get(task)
+            seconds = known[1] + TICK if known is not None and known[0] == progress else 0.0
+            self._owed[task] = (progress, seconds)
+            longest = max(longest, seconds)
+        return longest >= DATA_OUT_TIMEOUT
 
     def _names(self, connection: Connection, stream: Stream | None = None) -> dict[str, object]:
         """What identifies a connection in the log."""

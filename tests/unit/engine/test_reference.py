@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from isthmus.engine.reference import TICK
+from isthmus.engine.reference import DATA_OUT_TIMEOUT, TICK
 from isthmus.engine.stream import Stream
 from isthmus.iscsi.connection_state import ConnectionState
 from isthmus.iscsi.login_policy import SessionType
@@ -15,6 +15,7 @@ from isthmus.iscsi.pdu import (
     LogoutResponse,
     NopIn,
     NopOut,
+    ReadyToTransfer,
     Reject,
     ScsiCommand,
     ScsiResponse,
@@ -414,3 +415,24 @@ def test_who_is_connected_is_told() -> None:
     assert under_test.engine.addresses(connection) == ("192.0.2.1:49152", "192.0.2.2:3260")
     peer.hangs_up()
     assert under_test.engine.addresses(connection) == ("", "")
+
+
+def test_data_that_does_not_come_ends_the_connection() -> None:
+    """A command holds its part of the data-out budget only while its initiator sends; another session then gets it."""
+    under_test = EngineUnderTest()
+    under_test.engine.budget.limit = 4096
+    hog = under_test.log_in(isid=1, session={"immediate_data": False})
+    other = under_test.log_in(isid=2, session={"immediate_data": False})
+    for peer in (hog, other):
+        command = write(1, FIRST_CMD_SN, 0, bytes(4096))
+        command.data_segment = b""
+        peer.sends(command)
+    assert len(hog.gets()) == 1
+    assert other.gets() == []
+    for _ in range(int(DATA_OUT_TIMEOUT / TICK) + 1):
+        under_test.loop.advance(TICK)
+        for peer in (hog, other):
+            if not peer.socket.closed:
+                peer.sends(nop())
+    assert hog.socket.closed
+    assert [type(pdu) for pdu in other.gets() if not isinstance(pdu, NopIn)] == [ReadyToTransfer]
