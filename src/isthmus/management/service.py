@@ -117,12 +117,14 @@ class Service:
             await self._save(new)
         except BaseException as error:
             await self._take_back(done)
+            await self._disks.forget()
             _log.warning("configuration not changed", who=who, reason=str(error))
             raise
         finally:
             await self._disks.discard_prepared()
         self.configuration = new
         self.revision += 1
+        warnings += await self._disks.forget()
         for change in changes:
             _log.info("configuration changed", who=who, revision=self.revision, change=str(change))
         return warnings

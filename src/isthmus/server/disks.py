@@ -78,6 +78,8 @@ class Disks:
         self._state = state
         self._executor = executor
         self._disks: dict[BackstoreKey, Disk] = {}
+        self._parted: dict[BackstoreKey, Disk] = {}
+        """Deleted, but in memory, so that nothing but this has what was in them."""
         self.units: list[LogicalUnit] = []
         """Those that run, for whoever watches over them."""
         self._prepared: dict[BackstoreKey, Disk] = {}
@@ -116,6 +118,8 @@ class Disks:
     async def create(self, settings: Backstore) -> None:
         """Run a backstore, as it was prepared or else opened now; raises `ConfigurationError`."""
         disk = self._prepared.pop(settings.key, None)
+        if settings.key in self._parted and self._parted[settings.key].settings == settings:
+            disk = self._parted.pop(settings.key)
         self._add(disk or await self._open(settings, create=True))
 
     async def load(self, wanted: list[Backstore]) -> None:
@@ -245,9 +249,25 @@ class Disks:
     # -- Go ------------------------------------------------------------------------------------------------------------
 
     async def delete(self, key: BackstoreKey) -> str:
-        """Let go of the storage; gives a warning if that is not over in time, or not everything could be kept."""
+        """Let go of the storage; gives a warning if that is not over in time, or not everything could be kept.
+
+        Memory is let go of by `forget`: until then the disk comes back as it was, should the change be taken back.
+        """
         disk = self._disks.pop(key)
-        return "" if disk.unit is None else await self._close(disk.unit, str(key))
+        if disk.unit is None:
+            return ""
+        if disk.unit.backstore.volatile:
+            self._parted[key] = disk
+            self.units.remove(disk.unit)
+            return ""
+        return await self._close(disk.unit, str(key))
+
+    async def forget(self) -> list[str]:
+        """What was deleted does not come back; gives the warnings."""
+        parted, self._parted = self._parted, {}
+        self.units += [disk.unit for disk in parted.values() if disk.unit is not None]
+        warnings = [await self._close(disk.unit, str(key)) for key, disk in parted.items() if disk.unit is not None]
+        return [warning for warning in warnings if warning]
 
     async def close(self) -> list[str]:
         """Let go of all storage; gives the warnings."""

@@ -269,9 +269,13 @@ class Reconciler:
     # -- Portals -------------------------------------------------------------------------------------------------------
 
     def wanted_portals(self, running: RunningGroup) -> tuple[Portal, ...]:
-        """Where a group is to listen."""
+        """Where a group is to listen: where it says; at the default portals for the first group of a target that names none."""
         named = tuple(Portal(portal.address, portal.port) for portal in running.rules.settings.portals)
-        return named or self._default_portals
+        siblings = [self.groups[running.node.name, tag] for tag in running.node.portal_groups]
+        if named or any(sibling.rules.settings.portals for sibling in siblings):
+            return named
+        first = min(siblings, key=lambda sibling: sibling.group.target_portal_group_tag)
+        return self._default_portals if first is running else ()
 
     def _update_portals(self) -> None:
         self._portals_changed = False

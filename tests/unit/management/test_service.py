@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from isthmus.config.model import Chap, Configuration, DiscoveryAuthentication, Portal
+from isthmus.config.model import Chap, Configuration, DiscoveryAuthentication, Portal, PortalGroup, Target
 from isthmus.errors import ConfigurationError
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.session import Session
@@ -53,6 +53,35 @@ async def test_what_cannot_be_saved_is_taken_back() -> None:
         assert [view.path for view in running.service.backstores()] == ["/backstores/ramdisk/a"]
         async with await Session.login(running.settings()) as session:
             await LogicalUnit(session, 0).become_ready()
+
+
+async def test_memory_that_was_to_go_comes_back_with_what_was_in_it() -> None:
+    """Nothing else has it."""
+    async with running_service() as running:
+        before = target(disk("a"))
+        await running.put(before)
+        async with await Session.login(running.settings()) as session:
+            unit = LogicalUnit(session, 0)
+            await unit.become_ready()
+            await unit.write(b"m" * 512, lba=0, block_length=512)
+        running.keeper.error = OSError(28, "No space left on device")
+        with pytest.raises(DaemonError):
+            await running.put(Configuration())
+        async with await Session.login(running.settings()) as session:
+            unit = LogicalUnit(session, 0)
+            await unit.become_ready()
+            assert await unit.read(lba=0, num_blocks=1, block_length=512) == b"m" * 512
+
+
+async def test_default_portals_are_for_the_first_group_of_a_target() -> None:
+    """A connection shows which group it is for; and not at all for a target that names a portal."""
+    async with running_service() as running:
+        groups = (PortalGroup(tag=2), PortalGroup(tag=1))
+        await running.put(Configuration(targets={ONE: Target(name=ONE, portal_groups=groups)}))
+        assert [view.target_portal_group_tag for view in running.service.portals()] == [1]
+        named = (PortalGroup(tag=2, portals=(Portal("127.0.0.1", 0),)), PortalGroup(tag=1))
+        await running.put(Configuration(targets={ONE: Target(name=ONE, portal_groups=named)}))
+        assert [view.target_portal_group_tag for view in running.service.portals()] == [2]
 
 
 async def test_storage_that_cannot_be_had_stops_the_plan_before_its_first_step() -> None:
