@@ -156,9 +156,21 @@ class ScsiResponse(ResponsePdu):
 
     @classmethod
     def from_bhs(cls, bhs: Buffer) -> Self:
-        (_, flags, response, status, _, itt, snack_tag, stat_sn, exp_cmd_sn, max_cmd_sn, exp_data_sn, bi_residual, residual) = (
-            cls._LAYOUT.unpack(bhs)
-        )
+        (
+            _,
+            flags,
+            response,
+            status,
+            _,
+            itt,
+            snack_tag,
+            stat_sn,
+            exp_cmd_sn,
+            max_cmd_sn,
+            exp_data_sn,
+            bi_residual,
+            residual,
+        ) = cls._LAYOUT.unpack(bhs)
         return cls(
             response=response,
             status=status,

@@ -96,7 +96,9 @@ def report_supported_operation_codes(unit: "LogicalUnit", task: Task) -> Respons
 
 def _all_commands(unit: "LogicalUnit", command: ReportSupportedOperationCodes) -> bytes:
     """SPC-5 §6.35.2."""
-    descriptors = b"".join(_command_descriptor(row, command.return_timeouts) for row in unit.table if _offers(unit, row))
+    descriptors = b"".join(
+        _command_descriptor(row, command.return_timeouts) for row in unit.table if _offers(unit, row)
+    )
     return struct.pack(">I", len(descriptors)) + descriptors
 
 
