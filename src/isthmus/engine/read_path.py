@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import crc32c
 
+from isthmus.engine.ordinary_command import CDB_16_OFFSET, COMMAND, COMMAND_16, WITHOUT_DPO
 from isthmus.iscsi.opcodes import BHS_LENGTH, RESERVED_TAG, Opcode
 from isthmus.iscsi.response import DATA_IN_WITH_STATUS
 from isthmus.iscsi.sequencing import SEQUENCE_MASK
@@ -27,13 +28,8 @@ __all__ = ["ARENA_LENGTH", "serve_reads"]
 ARENA_LENGTH: Final = (1 << 20) + 64
 """Bytes of answers gathered for one send: a Data-In PDU of 1 MiB with its header and digests just fits."""
 
-_COMMAND: Final = struct.Struct(">HxxIQIIIIHIBHB")
-"""Opcode and flags, lengths, LUN, ITT, expected length, CmdSN, ExpStatSN; of the CDB: bytes 0-1, 2-5, 6, 7-8, 9."""
-_READ_16: Final = struct.Struct(">QIBB")
-"""Bytes 2 to 15 of the CDB: LBA, transfer length, group number, CONTROL."""
 _SCSI_READ: Final = (0x01C0, 0x01C1)
 """SCSI Command, F and R set, W clear, task attribute untagged or SIMPLE."""
-_WITHOUT_DPO: Final = 0xFFEF
 _READ_10_HEAD: Final = 0x2800
 _READ_16_HEAD: Final = 0x8800
 _DATA_IN: Final = struct.Struct(">II8xIIIII12x")
@@ -64,15 +60,15 @@ def serve_reads(stream: "Stream", position: int, end: int) -> int:
     header_length = BHS_LENGTH + 4 if header_digest else BHS_LENGTH
     stat_sn = connection.stat_sn
     exp_stat_sn = connection.exp_stat_sn
-    unpack, unpack_16, pack = _COMMAND.unpack_from, _READ_16.unpack_from, _DATA_IN.pack_into
+    unpack, unpack_16, pack = COMMAND.unpack_from, COMMAND_16.unpack_from, _DATA_IN.pack_into
     used = 0
     while end - position >= header_length:
         kind, lengths, lun, tag, expected, cmd_sn, ack, head, lba, _, blocks, control = unpack(received, position)
         if kind not in _SCSI_READ or lengths or cmd_sn != exp_cmd_sn:
             break
-        head &= _WITHOUT_DPO
+        head &= WITHOUT_DPO
         if head == _READ_16_HEAD:
-            lba, blocks, _, control = unpack_16(received, position + 34)
+            lba, blocks, _, control = unpack_16(received, position + CDB_16_OFFSET)
         elif head != _READ_10_HEAD:
             break
         grant = grants.get(lun)

@@ -5,12 +5,12 @@ receive brought are handed over together, and what they have to say comes back t
 on the medium become one. As in `read_path`, whatever is out of the ordinary by one bit takes the long way.
 """
 
-import struct
 from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import Write
+from isthmus.engine.ordinary_command import CDB_16_OFFSET, COMMAND, COMMAND_16, WITHOUT_DPO
 from isthmus.engine.scsi_bridge import ScsiBridge
 from isthmus.engine.workers import Job
 from isthmus.errors import BackstoreError
@@ -27,12 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_RUN", "FastWrite", "WriteRun", "serve_writes"]
 
-_COMMAND: Final = struct.Struct(">HxxIQIIIIHIBHB")
-"""As in `read_path`."""
-_WRITE_16: Final = struct.Struct(">QIBB")
 _SCSI_WRITE: Final = (0x01A0, 0x01A1)
 """SCSI Command, F and W set, R clear, task attribute untagged or SIMPLE."""
-_WITHOUT_DPO: Final = 0xFFEF
 _WRITE_10_HEAD: Final = 0x2A00
 _WRITE_16_HEAD: Final = 0x8A00
 
@@ -177,15 +173,15 @@ def serve_writes(stream: "Stream", position: int, end: int) -> int:
     run: WriteRun | None = None
     backstore: Backstore | None = None
     while end - position >= BHS_LENGTH:
-        kind, length, lun, tag, expected, cmd_sn, ack, head, lba, _, blocks, control = _COMMAND.unpack_from(
+        kind, length, lun, tag, expected, cmd_sn, ack, head, lba, _, blocks, control = COMMAND.unpack_from(
             received, position
         )
         # `length` has TotalAHSLength in its high byte: with any AHS it cannot be what is expected.
         if kind not in _SCSI_WRITE or length != expected or cmd_sn != window.exp_cmd_sn:
             break
-        head &= _WITHOUT_DPO
+        head &= WITHOUT_DPO
         if head == _WRITE_16_HEAD:
-            lba, blocks, _, control = _WRITE_16.unpack_from(received, position + 34)
+            lba, blocks, _, control = COMMAND_16.unpack_from(received, position + CDB_16_OFFSET)
         elif head != _WRITE_10_HEAD:
             break
         grant = stream.grants.get(lun)

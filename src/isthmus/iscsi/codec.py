@@ -15,14 +15,15 @@ from isthmus.iscsi.errors import ConnectionViolation, DigestError
 from isthmus.iscsi.opcodes import BHS_LENGTH, padded
 from isthmus.iscsi.pdu import PDU_CLASSES, Pdu, ScsiCommand, UnknownPdu
 
-__all__ = ["DIGEST_LENGTH", "Digests", "PduReader", "decode", "digest", "encode"]
+__all__ = ["DIGEST_LENGTH", "PADDING", "Digests", "PduReader", "decode", "digest", "encode"]
 
 DIGEST_LENGTH: Final = 4
 MAX_AHS_LENGTH: Final = 255 * 4
 """TotalAHSLength is one byte of 4-byte words (RFC 7143 §11.2.1.5)."""
 _AHS_EXTENDED_CDB: Final = 1
 _AHS_BIDIRECTIONAL_READ_LENGTH: Final = 2
-_NO_PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")
+PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")
+"""What fills up a data segment, by its length modulo 4 (RFC 7143 §11.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def encode(pdu: Pdu, digests: Digests = NO_DIGESTS) -> list[Buffer]:
     if digests.header:
         pieces.append(digest(header))
     if data_length:
-        padding = _NO_PADDING[data_length & 3]
+        padding = PADDING[data_length & 3]
         pieces.append(pdu.data_segment)
         if padding:
             pieces.append(padding)

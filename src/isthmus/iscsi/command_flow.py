@@ -3,7 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from isthmus.iscsi.codec import digest
+from isthmus.iscsi.codec import PADDING, digest
 from isthmus.iscsi.errors import ConnectionViolation, PduRejected
 from isthmus.iscsi.opcodes import RESERVED_TAG, RejectReason
 from isthmus.iscsi.pdu import DataOut, ReadyToTransfer, ScsiCommand
@@ -21,7 +21,6 @@ MAX_IMMEDIATE_TASKS: Final = 8
 """Immediate commands in progress on a connection: the window does not count them, so something must (RFC 7143 §4.2.2.1)."""
 _FINAL: Final = 0x80
 _GOOD: Final = 0
-_PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
 class CommandFlow:
@@ -238,7 +237,7 @@ class CommandFlow:
             outbox.append(digest(header))
         if data.nbytes:
             outbox.append(data)
-            padding = _PADDING[data.nbytes & 3]
+            padding = PADDING[data.nbytes & 3]
             if padding:
                 outbox.append(padding)
             if connection.digests.data:
