@@ -190,6 +190,9 @@ class HeldWorkers:
         self.under_way: deque[tuple[Backstore, Any, Done]] = deque()
         self.delivering = False
         self._after_batch = after_batch
+        self.prompt = False
+        """Whether results are promised soon, so that connections may wait for them."""
+        self.on_slow: Callable[[], None] = lambda: None
 
     @property
     def busy(self) -> bool:
@@ -202,8 +205,9 @@ class HeldWorkers:
         else:
             done(result, None)
 
-    def submit_many(self, backstore: Backstore, jobs: Sequence[Job]) -> None:
+    def submit_many(self, backstore: Backstore, jobs: Sequence[Job]) -> bool:
         self.under_way += [(backstore, operation, done) for operation, done in jobs]
+        return self.prompt
 
     def finish(self, error: BackstoreError | None = None, *, index: int = 0) -> None:
         """Let one end, with the result of doing it or with `error`."""
@@ -335,6 +339,7 @@ class EngineUnderTest:
         self.engine = ReferenceEngine(cast("Any", self.loop))
         if workers is not None:
             workers._after_batch = self.engine._flush_waiting
+            workers.on_slow = self.engine._release_held
             self.engine.workers = cast("Any", workers)
         self.workers = workers
         self.units = units or (make_unit(),)

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Final
 from weakref import WeakKeyDictionary
 
-import structlog
-
+from isthmus import events
 from isthmus.backstores.base import Backstore
 from isthmus.errors import BackstoreError
 
@@ -20,8 +19,6 @@ __all__ = ["PERIOD", "FailureLog"]
 
 PERIOD: Final = 10.0
 """Seconds between two entries for one backstore."""
-
-_log = structlog.get_logger()
 
 
 class _Entry:
@@ -47,8 +44,8 @@ class FailureLog:
         unsaid = self._take_turn(backstore)
         if unsaid is None:
             return
-        _log.warning(
-            "storage failure",
+        events.emit(
+            events.STORAGE_FAILURE,
             storage=backstore.identity,
             problem=str(error),
             errno=errno.errorcode.get(error.errno, str(error.errno)),

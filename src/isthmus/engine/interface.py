@@ -51,6 +51,9 @@ class Engine(Protocol):
     def end_session(self, session: Session, reason: str) -> None:
         """Close its connections at once and forget it."""
 
+    def watch_over(self, session: Session, keepalive: Keepalive) -> None:
+        """Deal with silence on the connections of `session` like this from now on."""
+
     def drop_connection(self, session: Session, cid: int, reason: str) -> None:
         """Close one connection at once; its tasks are aborted (connection reinstatement, RFC 7143 §6.3.4)."""
 

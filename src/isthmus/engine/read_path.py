@@ -5,20 +5,23 @@ Whatever is out of the ordinary, by one bit, stays where it is and takes the lon
 gives the same answer: this module decides nothing. All that it skips is the making of objects.
 
 A command is ordinary when: it is not immediate and is the next by CmdSN; F and R are set, SIMPLE or untagged; no AHS, no
-data; READ (10/16) with no bit but DPO in byte 1 and CONTROL 0; the LBA range is in the unit; the expected data transfer
+data; READ (10/16) with no bit set in byte 1 and CONTROL 0; the LBA range is in the unit; the expected data transfer
 length is exactly the transfer length and fits one Data-In PDU; its tag is free; a grant stands; and the bytes are in
 the page cache.
 """
 
 import struct
+from collections.abc import Iterable
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 import crc32c
 
-from isthmus.engine.ordinary_command import CDB_16_OFFSET, COMMAND, COMMAND_16, WITHOUT_DPO
+from isthmus.engine.ordinary_command import CDB_16_OFFSET, COMMAND, COMMAND_16
 from isthmus.iscsi.opcodes import BHS_LENGTH, RESERVED_TAG, Opcode
 from isthmus.iscsi.response import DATA_IN_WITH_STATUS
 from isthmus.iscsi.sequencing import SEQUENCE_MASK
+from isthmus.scsi.fast_path_grant import FastPathGrant
 
 if TYPE_CHECKING:
     from isthmus.engine.stream import Stream
@@ -62,11 +65,11 @@ def serve_reads(stream: "Stream", position: int, end: int) -> int:
     exp_stat_sn = connection.exp_stat_sn
     unpack, unpack_16, pack = COMMAND.unpack_from, COMMAND_16.unpack_from, _DATA_IN.pack_into
     used = 0
+    first, served = exp_cmd_sn, None
     while end - position >= header_length:
         kind, lengths, lun, tag, expected, cmd_sn, ack, head, lba, _, blocks, control = unpack(received, position)
         if kind not in _SCSI_READ or lengths or cmd_sn != exp_cmd_sn:
             break
-        head &= WITHOUT_DPO
         if head == _READ_16_HEAD:
             lba, blocks, _, control = unpack_16(received, position + CDB_16_OFFSET)
         elif head != _READ_10_HEAD:
@@ -111,13 +114,28 @@ def serve_reads(stream: "Stream", position: int, end: int) -> int:
         exp_stat_sn = ack
         grant.read_commands += 1
         grant.read_bytes += length
+        served = grant
         position += header_length
     window.exp_cmd_sn, window.max_cmd_sn = exp_cmd_sn, max_cmd_sn
     connection.stat_sn = stat_sn
     connection.exp_stat_sn = exp_stat_sn
     if used:
         stream.send_arena(used)
+    if served is not None:
+        # All came together, and have gone together: the time is told once for all of them.
+        nanoseconds = perf_counter_ns() - stream.engine.received_at
+        if served.read_commands - served.timed_reads == (exp_cmd_sn - first) & SEQUENCE_MASK:
+            served.time_reads(nanoseconds)
+        else:
+            _time_each(grants.values(), nanoseconds)
     return position
+
+
+def _time_each(grants: Iterable[FastPathGrant], nanoseconds: int) -> None:
+    """The reads of a batch were for several units."""
+    for grant in grants:
+        if grant.read_commands != grant.timed_reads:
+            grant.time_reads(nanoseconds)
 
 
 def _header_intact(received: memoryview, position: int) -> bool:

@@ -6,24 +6,30 @@ One loop serves them all. What may block goes to the workers; everything else is
 import asyncio
 import contextlib
 import socket
+import time
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
+from isthmus import events
 from isthmus.engine.interface import Handover, NormalSession
+from isthmus.engine.lookout import Lookout
+from isthmus.engine.read_memory import ReadMemory, SessionReads
 from isthmus.engine.read_path import ARENA_LENGTH
 from isthmus.engine.scsi_bridge import ScsiBridge
 from isthmus.engine.socket_options import prepare
 from isthmus.engine.stream import Stream
 from isthmus.engine.workers import WorkerPool
 from isthmus.iscsi.connection import Connection
-from isthmus.iscsi.connection_state import ConnectionInput, next_state
+from isthmus.iscsi.connection_state import ConnectionInput, ConnectionState, next_state
 from isthmus.iscsi.discovery_sink import NoCommands
 from isthmus.iscsi.errors import ConnectionViolation
 from isthmus.iscsi.login_policy import LoginCompleted
 from isthmus.iscsi.opcodes import LogoutReason, LogoutResponseCode
+from isthmus.iscsi.parameters import Keepalive
 from isthmus.iscsi.session import DEFAULT_WINDOW_DEPTH, Session
 from isthmus.iscsi.session_state import SessionInput, SessionState
 from isthmus.iscsi.task import IscsiTask
@@ -36,10 +42,10 @@ RECEIVE_LENGTH: Final = 256 << 10
 """Bytes taken by one receive."""
 DATA_OUT_BUDGET: Final = 256 << 20
 """Bytes of data-out that all sessions together may have asked for by R2T."""
-TICK: Final = 5.0
+TICK: Final = 1.0
 """Seconds between two looks at what the connections are doing."""
-DATA_OUT_TIMEOUT: Final = 30.0
-"""Seconds for which a command waits for the next piece of its data."""
+LOOK_AGAIN_TICKS: Final = 5
+"""Ticks of silence between two looks at the socket itself."""
 
 _Owed = tuple[tuple[int, int, int], float]
 """Bytes received, R2Ts sent and R2Ts open; seconds without a change."""
@@ -53,14 +59,20 @@ class ReferenceEngine:
     def __init__(self, loop: AbstractEventLoop) -> None:
         """Everything is called on `loop`."""
         self.loop = loop
-        self.workers = WorkerPool(loop, self._flush_waiting)
+        self.workers = WorkerPool(loop, self._flush_waiting, self._release_held)
+        self.lookout = Lookout(loop, lambda: self.workers.busy)
         self.budget = DataOutBudget(DATA_OUT_BUDGET)
+        self.read_memory = ReadMemory(loop.call_soon)
         self.receive_view = memoryview(bytearray(RECEIVE_LENGTH))
         self.arena = bytearray(ARENA_LENGTH)
         self.arena_view = memoryview(self.arena)
+        self.received_at = 0
+        """When the bytes that are being looked at came, in nanoseconds of the performance counter."""
         self._streams: dict[Connection, Stream] = {}
         self._sessions: dict[Session, _SessionEntry] = {}
         self._waiting: set[Stream] = set()
+        self.held: set[Stream] = set()
+        """Those that wait for answers to writes."""
         self._tick: TimerHandle | None = None
         self._owed: dict[IscsiTask, _Owed] = {}
         """How far the data-out of commands had come when it was last looked at, and for how long it has been there."""
@@ -72,7 +84,8 @@ class ReferenceEngine:
         self, login: LoginCompleted, tsih: int, target: NormalSession | None, on_end: Callable[[Session], None]
     ) -> Session:
         """See `Engine.open_session`."""
-        sink = ScsiBridge(target.router, target.nexus, target.on_cold_reset) if target else NoCommands()
+        reads = self.read_memory.of_session()
+        sink = ScsiBridge(target.router, target.nexus, reads, target.on_cold_reset) if target else NoCommands()
         session = Session(
             initiator_name=login.initiator_name,
             initiator_alias=login.initiator_alias,
@@ -85,7 +98,7 @@ class ReferenceEngine:
             window_depth=target.window_depth if target else DEFAULT_WINDOW_DEPTH,
             chap_user=login.chap_user,
         )
-        self._sessions[session] = _SessionEntry(target, on_end)
+        self._sessions[session] = _SessionEntry(target, on_end, reads)
         if target:
             target.nexus.on_event = lambda lun, event: session.report_event(lun, event.to_bytes())
             target.router.nexus_established(target.nexus)
@@ -111,6 +124,7 @@ class ReferenceEngine:
         if entry.target:
             stream.keepalive = entry.target.keepalive
         connection.on_output = stream.output_ready
+        connection.on_reads_sent = entry.reads.give_back
         connection.outbox.append(handover.to_send)
         prepare(sock)
         session.connections[login.cid] = connection
@@ -127,8 +141,12 @@ class ReferenceEngine:
         if stream.closing:
             return
         connection = stream.connection
-        log = _log.warning if violation else _log.info
-        log("connection lost", reason=reason, **self._names(connection, stream))
+        if connection.state is not ConnectionState.IN_LOGOUT:  # else it has logged out, and that was told
+            events.emit(
+                events.PROTOCOL_VIOLATED if violation else events.CONNECTION_LOST,
+                reason=reason,
+                **self._names(connection, stream),
+            )
         self._close(stream)
         connection.state = next_state(connection.state, ConnectionInput.LOST)
         connection.lost()
@@ -174,7 +192,7 @@ class ReferenceEngine:
     def _log_out(self, connection: Connection, reason: LogoutReason, cid: int) -> LogoutResponseCode:
         """An initiator logs out (RFC 7143 §11.14); `connection` itself stays open for the response."""
         session = connection.session
-        _log.info("logout", reason=reason.name.lower(), logout_cid=cid, **self._names(connection))
+        events.emit(events.LOGOUT, reason=reason.name.lower(), logout_cid=cid, **self._names(connection))
         ending = list(session.connections.values())
         if reason is LogoutReason.CLOSE_CONNECTION:
             ending = [session.connections[cid]]
@@ -195,7 +213,7 @@ class ReferenceEngine:
         """See `Engine.end_session`."""
         if session not in self._sessions:
             return
-        _log.info("session ended", reason=reason, initiator=session.initiator_name, tsih=session.tsih)
+        events.emit(events.SESSION_ENDED, reason=reason, initiator=session.initiator_name, tsih=session.tsih)
         for connection in list(session.connections.values()):
             connection.lost()
             stream = self._streams.get(connection)
@@ -204,13 +222,23 @@ class ReferenceEngine:
                 self._close(stream)
         self._forget(session)
 
+    def watch_over(self, session: Session, keepalive: Keepalive) -> None:
+        """See `Engine.watch_over`."""
+        entry = self._sessions.get(session)
+        if entry is None or entry.target is None:
+            return
+        entry.target = replace(entry.target, keepalive=keepalive)
+        for connection in session.connections.values():
+            if connection in self._streams:
+                self._streams[connection].keepalive = keepalive
+
     def drop_connection(self, session: Session, cid: int, reason: str) -> None:
         """See `Engine.drop_connection`."""
         connection = session.connections.get(cid)
         stream = self._streams.get(connection) if connection is not None else None
         if connection is None or stream is None:
             return
-        _log.info("connection dropped", reason=reason, **self._names(connection, stream))
+        events.emit(events.CONNECTION_DROPPED, reason=reason, **self._names(connection, stream))
         self._close(stream)
         connection.lost()
 
@@ -235,6 +263,11 @@ class ReferenceEngine:
     def sessions(self) -> tuple[Session, ...]:
         """Every session, discovery sessions too."""
         return tuple(self._sessions)
+
+    def since(self, session: Session) -> float:
+        """When `session` was opened, in seconds since 1970, UTC; 0.0 if it has ended."""
+        entry = self._sessions.get(session)
+        return entry.opened if entry else 0.0
 
     def addresses(self, connection: Connection) -> tuple[str, str]:
         """Of the peer and of ours, as ADDRESS:PORT; empty once the connection is closed."""
@@ -264,7 +297,13 @@ class ReferenceEngine:
         for stream in waiting:
             if not stream.closing:
                 stream.flush()
+                stream.release()
         self._notice_idle()
+
+    def _release_held(self) -> None:
+        """Writes take long: nobody waits for them before it looks at what else its initiator wants."""
+        for stream in tuple(self.held):
+            stream.release()
 
     def _notice_idle(self) -> None:
         if self._became_idle is not None and self.idle:
@@ -286,7 +325,7 @@ class ReferenceEngine:
             if self._owes_too_long(stream, before):
                 self.lose(stream, "data-out that was asked for did not come", violation=True)
                 continue
-            if not stream.active:
+            if not stream.active and stream.idle_ticks % LOOK_AGAIN_TICKS == LOOK_AGAIN_TICKS - 1:
                 stream.look_again()
             stream.idle_ticks = 0 if stream.active else stream.idle_ticks + 1
             stream.active = False
@@ -299,8 +338,10 @@ class ReferenceEngine:
     def _owes_too_long(self, stream: Stream, before: "dict[IscsiTask, _Owed]") -> bool:
         """Whether a command waits for data that the initiator does not send.
 
-        Its part of the data-out budget is then missing to others, so this has an end (LIO: dataout_timeout, 15 s).
+        Its part of the data-out budget is then missing to others, so this has an end.
         """
+        if not stream.connection.session.tasks:
+            return False
         longest = 0.0
         for task in stream.connection.tasks():
             transfer = task.transfer
@@ -311,7 +352,7 @@ class ReferenceEngine:
             seconds = known[1] + TICK if known is not None and known[0] == progress else 0.0
             self._owed[task] = (progress, seconds)
             longest = max(longest, seconds)
-        return longest >= DATA_OUT_TIMEOUT
+        return longest >= stream.keepalive.data_out_within
 
     def _names(self, connection: Connection, stream: Stream | None = None) -> dict[str, object]:
         """What identifies a connection in the log."""
@@ -328,11 +369,13 @@ class ReferenceEngine:
 class _SessionEntry:
     """What the engine keeps with a session."""
 
-    __slots__ = ("on_end", "target", "timer")
+    __slots__ = ("on_end", "opened", "reads", "target", "timer")
 
-    def __init__(self, target: NormalSession | None, on_end: Callable[[Session], None]) -> None:
+    def __init__(self, target: NormalSession | None, on_end: Callable[[Session], None], reads: SessionReads) -> None:
         self.target = target
         self.on_end = on_end
+        self.reads = reads
+        self.opened = time.time()
         self.timer: TimerHandle | None = None
 
     def cancel_timer(self) -> None:

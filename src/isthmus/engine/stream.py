@@ -10,6 +10,7 @@ no more of its PDUs are looked at: that is the back-pressure.
 
 import contextlib
 import socket
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from typing_extensions import Buffer
@@ -43,6 +44,7 @@ class Stream:
         "_counted",
         "_filled",
         "_header",
+        "_held",
         "_queued",
         "_reading",
         "_rest",
@@ -87,6 +89,8 @@ class Stream:
         self._consuming = False
         self._reading = False
         """Whether what the peer sends is looked at; if not, `_rest` may hold whole PDUs."""
+        self._held = False
+        """Whether that waits for answers to writes, see `hold`."""
         self._writing = False
         self._counted = 0
         """Pieces of the outbox whose bytes are in `_queued`."""
@@ -116,6 +120,28 @@ class Stream:
         while self._reading and not self.closing and self._receive():
             pass
 
+    def hold(self) -> None:
+        """Look at nothing more from the peer until some of its writes are answered, or take long.
+
+        To be woken for each command that comes meanwhile costs more than the command. What has come by then is one batch.
+        """
+        if self._reading and not self._held:
+            self._held = True
+            self.engine.held.add(self)
+            self.engine.loop.remove_reader(self.socket)
+
+    def release(self) -> None:
+        """Look at what has come meanwhile, and go on."""
+        if not self._held:
+            return
+        self._held = False
+        self.engine.held.discard(self)
+        if self._reading and not self.closing:
+            self.active = True
+            self._receive()
+        if self._reading and not self._held and not self.closing:
+            self.engine.loop.add_reader(self.socket, self.readable)
+
     def _receive(self) -> bool:
         """Receive once; False if there was nothing."""
         if self._segment is None:
@@ -140,6 +166,8 @@ class Stream:
             self.engine.lose(self, "closed by the initiator")
             return False
         self._consume(start + received)
+        if received <= BHS_LENGTH:
+            self.engine.lookout.answered()
         return True
 
     def _receive_segment(self, segment: bytearray) -> bool:
@@ -167,6 +195,7 @@ class Stream:
         position = 0
         self._counted = self._queued = 0
         self._consuming = True
+        self.engine.received_at = perf_counter_ns()
         try:
             if segment is not None:
                 self._deliver(self._header, segment)
@@ -285,6 +314,8 @@ class Stream:
                 self._send_failed(error)
                 break
             _drop(outbox, sent)
+            if self.connection.unsent_reads:
+                self.connection.sent(sent if outbox else self.connection.unsent_reads)
         if self.connection.closing and not self.closing:
             self.engine.finish(self)
         return True
@@ -316,7 +347,7 @@ class Stream:
         self.engine.receive_view[: len(rest)] = rest
         self._reading = True
         self._consume(len(rest))
-        if self._reading and not self.closing:
+        if self._reading and not self._held and not self.closing:
             self.engine.loop.add_reader(self.socket, self.readable)
 
     def close(self) -> None:
@@ -324,6 +355,8 @@ class Stream:
         if self.closing:
             return
         self.closing = True
+        self.engine.held.discard(self)
+        self.connection.sent(self.connection.unsent_reads)
         self.engine.loop.remove_reader(self.socket)
         self.engine.loop.remove_writer(self.socket)
         with contextlib.suppress(OSError):

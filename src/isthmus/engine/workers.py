@@ -54,10 +54,16 @@ _Result = tuple[Done, Any, Exception | None]
 class WorkerPool:
     """Runs block operations: at once where that cannot block, else on the crew of their backstore."""
 
-    def __init__(self, loop: AbstractEventLoop, after_batch: Callable[[], None] = lambda: None) -> None:
-        """`after_batch` is called on the loop after each batch of results has been delivered."""
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        after_batch: Callable[[], None] = lambda: None,
+        on_slow: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`after_batch` is called on the loop after each batch of results has been delivered; `on_slow` when jobs take long."""
         self._loop = loop
         self._after_batch = after_batch
+        self._on_slow = on_slow
         self._failures = FailureLog()
         self._crews: dict[Backstore, _Crew] = {}
         self._results: deque[_Result] = deque()
@@ -80,19 +86,20 @@ class WorkerPool:
         else:
             done(result, None)
 
-    def submit_many(self, backstore: Backstore, jobs: Sequence[Job]) -> None:
-        """Run all of `jobs`, in any order."""
+    def submit_many(self, backstore: Backstore, jobs: Sequence[Job]) -> bool:
+        """Run all of `jobs`, in any order. True: results, or `on_slow`, come within `STALL`."""
         if not backstore.never_blocks:
             self._hand_over(backstore, jobs)
-            return
+            return True
         for operation, done in jobs:
             done(*_outcome(operation, backstore, self._failures))
+        return False
 
     def _hand_over(self, backstore: Backstore, jobs: Sequence[Job]) -> None:
         crew = self._crews.get(backstore)
         if crew is None:
             crew = self._crews[backstore] = _Crew(
-                backstore, self._loop, self._results, self._bell, self._failures, self._deliver
+                backstore, self._loop, self._results, self._bell, self._failures, self._deliver, self._on_slow
             )
         self._under_way += len(jobs)
         crew.put(jobs)
@@ -163,6 +170,7 @@ class _Crew:
         bell: _Bell,
         failures: FailureLog,
         deliver: Callable[[], None],
+        on_slow: Callable[[], None],
     ) -> None:
         """Workers put into `results` and ring the `bell`; `deliver` is called on the loop for what has not been rung."""
         self._backstore = backstore
@@ -171,6 +179,7 @@ class _Crew:
         self._bell = bell
         self._failures = failures
         self._deliver = deliver
+        self._on_slow = on_slow
         self._jobs: deque[Job] = deque()
         self._wake: SimpleQueue[bool] = SimpleQueue()
         """A token for each batch put; False sends a worker home."""
@@ -198,6 +207,7 @@ class _Crew:
         """If jobs wait and nothing was finished meanwhile, one more worker helps."""
         if self._results:
             self._deliver()
+        self._on_slow()
         self._watching = bool(self._jobs)
         if not self._watching:
             return

@@ -58,6 +58,7 @@ class Connection:
         "max_write_length",
         "on_logout",
         "on_output",
+        "on_reads_sent",
         "outbox",
         "parameters",
         "session",
@@ -65,6 +66,7 @@ class Connection:
         "state",
         "task_management",
         "text",
+        "unsent_reads",
     )
 
     def __init__(
@@ -95,6 +97,9 @@ class Connection:
         self.on_output = on_output
         self.on_logout = on_logout
         self.outbox: list[Buffer] = []
+        self.unsent_reads = 0
+        """Bytes in `outbox` that hold memory of which there is only so much; `on_reads_sent` is told when they have gone."""
+        self.on_reads_sent: Callable[[int], None] = _nobody_counts
         self.closing = False
         """Set when the connection is to be closed as soon as `outbox` is sent."""
         self.state = ConnectionState.LOGGED_IN
@@ -307,3 +312,13 @@ class Connection:
         if self.session.connections.get(self.cid) is self:
             del self.session.connections[self.cid]
         self.session.sink.connection_lost(tasks)
+
+    def sent(self, length: int) -> None:
+        """So many bytes of `outbox` have gone, or are lost."""
+        done = min(length, self.unsent_reads)
+        self.unsent_reads -= done
+        self.on_reads_sent(done)
+
+
+def _nobody_counts(_length: int) -> None:
+    """Where reads may hold what they want."""

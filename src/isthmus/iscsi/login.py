@@ -157,6 +157,7 @@ class Login:
         if not party.authenticated:
             self._leave_method_out(party)
         received = party.negotiation.receive(pairs, Phase.OPERATIONAL)
+        party.negotiation.waive_answers()
         answers = received.answers + party.negotiation.own_declarations()
         if request.transit:
             answers += party.negotiation.originate(party.negotiation.needs())

@@ -44,6 +44,8 @@ __all__ = [
 _REPEATED_UNCHANGED: Final = frozenset({"InitiatorName", "InitiatorAlias", "TargetName", "SessionType"})
 """Keys that libiscsi says again, unchanged, in the operational stage when the target wanted no authentication. That they
 be declared once is a MUST (RFC 7143 §6.3), but the same value again redeclares nothing."""
+_OFTEN_UNANSWERED: Final = frozenset({"FirstBurstLength", "ImmediateData", "MaxConnections"})
+"""Keys whose offers the boot firmware of some network cards, and gPXE, do not answer (LIO: login_keys_workaround)."""
 _LAST: Final = "FirstBurstLength"
 """What it may be depends on the results of other keys, so it is settled after them, wherever in the text it stands."""
 
@@ -306,6 +308,13 @@ class Negotiation:
     def unanswered(self) -> bool:
         """The peer still owes an answer. To a boolean that decides alone the answer is optional (RFC 7143 §6.2.2)."""
         return any(not _decides_alone(name, text) for name, text in self._unanswered.items())
+
+    def waive_answers(self) -> None:
+        """Wait no longer for answers that are known to be forgotten, if this side can do without: defaults then hold."""
+        if self._offers.keys_workaround:
+            for name in _OFTEN_UNANSWERED & self._unanswered.keys():
+                if not _decides_alone(name, self._unanswered[name]):
+                    del self._unanswered[name]
 
     def finish(self) -> None:
         """End the negotiation; raises `NegotiationViolation` for a missing answer or a result that this side refuses."""

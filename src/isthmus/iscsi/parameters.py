@@ -45,6 +45,8 @@ class Offers:
     error_recovery_level: int = 0
     task_reporting: tuple[str, ...] = ("RFC3720",)
     iscsi_protocol_level: int = 1
+    keys_workaround: bool = True
+    """What boot firmware is known to leave unanswered may stay so, and keeps its default (LIO: login_keys_workaround)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +92,5 @@ class Keepalive:
     """Of silence, after which a NOP-In asks (LIO: 15)."""
     lost_after: float = 45.0
     """Of silence, after which the connection counts as lost (LIO: 30 s after the ping)."""
+    data_out_within: float = 30.0
+    """Without a piece of the data that a command waits for, after which the connection is given up."""

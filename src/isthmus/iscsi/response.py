@@ -10,9 +10,10 @@ __all__ = [
     "DATA_IN_WITH_STATUS",
     "RESIDUAL_OVERFLOW",
     "RESIDUAL_UNDERFLOW",
+    "SCSI_GOOD",
+    "SCSI_GOOD_HEAD",
     "data_in_header",
     "residual",
-    "scsi_good",
     "scsi_response_header",
 ]
 
@@ -23,6 +24,10 @@ DATA_IN_HEADER: Final = struct.Struct(">BBxBIQIIIIIIII")
 """Opcode, flags, status, lengths, LUN, ITT, TTT, StatSN, ExpCmdSN, MaxCmdSN, DataSN, buffer offset, residual (§11.7)."""
 DATA_IN_WITH_STATUS: Final = 0x81
 """F and S (§11.7.1, §11.7.3)."""
+SCSI_GOOD: Final = struct.Struct(">I12xI4xIII12x")
+"""The SCSI Response of a command that ended GOOD, with no data-in, no R2T and no residual: `SCSI_GOOD_HEAD`, ITT, StatSN,
+ExpCmdSN, MaxCmdSN (§11.4)."""
+SCSI_GOOD_HEAD: Final = Opcode.SCSI_RESPONSE << 24 | 0x80 << 16
 _SCSI_RESPONSE_HEADER: Final = struct.Struct(">BBBBIQIIIIIIII")
 
 
@@ -97,11 +102,4 @@ def scsi_response_header(
         exp_data_sn,
         0,
         residual_count,
-    )
-
-
-def scsi_good(initiator_task_tag: int, stat_sn: int, exp_cmd_sn: int, max_cmd_sn: int) -> bytes:
-    """The SCSI Response of a command that ended GOOD, with no data-in, no R2T and no residual."""
-    return _SCSI_RESPONSE_HEADER.pack(
-        Opcode.SCSI_RESPONSE, 0x80, 0, 0, 0, 0, initiator_task_tag, 0, stat_sn, exp_cmd_sn, max_cmd_sn, 0, 0, 0
     )

@@ -20,6 +20,8 @@ from isthmus.iscsi.pdu import TaskManagementRequest, TaskManagementResponse
 from isthmus.names import SerialNumber
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from isthmus.iscsi.connection import Connection
     from isthmus.iscsi.task import IscsiTask
 
@@ -30,6 +32,9 @@ MAX_FUNCTIONS: Final = 64
 
 _Function = TaskManagementFunction
 _Code = TaskManagementResponseCode
+_ONE_UNIT: Final = (_Function.ABORT_TASK_SET, _Function.CLEAR_TASK_SET, _Function.LOGICAL_UNIT_RESET)
+_ALL_UNITS: Final = (_Function.TARGET_WARM_RESET, _Function.TARGET_COLD_RESET)
+"""The functions that end tasks, of one unit or of all."""
 
 
 class TaskManagement:
@@ -98,7 +103,23 @@ class TaskManagement:
             # Reassignment is for ErrorRecoveryLevel 2 (§11.5.6).
             self._respond(pdu, _Code.TASK_ALLEGIANCE_REASSIGNMENT_NOT_SUPPORTED)
         else:
-            self._session.sink.manage(self._connection, pdu, None, lambda code: self._respond(pdu, code))
+            concerned = self._concerned(pdu)
+            self._session.sink.manage(self._connection, pdu, None, lambda code: self._done(pdu, code, concerned))
+
+    def _concerned(self, pdu: TaskManagementRequest) -> "list[IscsiTask]":
+        """The tasks of this session that the function ends."""
+        tasks = self._session.tasks.values()
+        if pdu.function in _ALL_UNITS:
+            return list(tasks)
+        return [task for task in tasks if task.lun == pdu.lun] if pdu.function in _ONE_UNIT else []
+
+    def _done(self, pdu: TaskManagementRequest, code: int, concerned: "Iterable[IscsiTask]") -> None:
+        """The SCSI layer has done the function. A task that it had answered before, and whose answer waits for data, goes too."""
+        if code == _Code.FUNCTION_COMPLETE:
+            for task in concerned:
+                if task.held_result is not None and not task.ended:
+                    task.connection.commands.end_unseen(task)
+        self._respond(pdu, code)
 
     def _abort_task(self, pdu: TaskManagementRequest) -> None:
         task = self._session.tasks.get(pdu.referenced_task_tag)

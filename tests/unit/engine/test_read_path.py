@@ -2,7 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from isthmus.engine.lookout import Lookout
 from isthmus.iscsi.pdu import DataIn, NopOut, Pdu, ScsiCommand
+from isthmus.scsi.lun import encode_lun
 from tests.support.engine import FIRST_CMD_SN, EngineUnderTest, HeldWorkers, Peer, read, write
 from tests.support.scsi import make_unit
 
@@ -30,12 +32,10 @@ READ_10 = replace(ORDINARY, cdb=b"\x28\0\0\0\0\3\0\0\2\0".ljust(16, b"\0"))
         ORDINARY,
         READ_10,
         replace(ORDINARY, attribute=0),
-        with_cdb(ORDINARY, byte_1=0x10),
         with_cdb(ORDINARY, byte_14=5),
-        with_cdb(READ_10, byte_1=0x10),
         with_cdb(READ_10, byte_6=5),
     ],
-    ids=["READ (16)", "READ (10)", "untagged", "DPO", "group", "DPO in READ (10)", "group in READ (10)"],
+    ids=["READ (16)", "READ (10)", "untagged", "group", "group in READ (10)"],
 )
 def test_what_is_ordinary_is_served_under_the_grant(pdu: ScsiCommand) -> None:
     """None of these can make a difference to a read."""
@@ -49,6 +49,8 @@ def test_what_is_ordinary_is_served_under_the_grant(pdu: ScsiCommand) -> None:
 @pytest.mark.parametrize(
     "pdu",
     [
+        with_cdb(ORDINARY, byte_1=0x10),
+        with_cdb(READ_10, byte_1=0x10),
         replace(ORDINARY, is_immediate=True),
         replace(ORDINARY, attribute=2),
         replace(ORDINARY, attribute=3),
@@ -215,3 +217,29 @@ def test_a_read_around_the_length_of_the_arena_arrives_whole(num_blocks: int, di
     answers = peer.gets()
     assert [isinstance(answer, DataIn) for answer in answers] == [True, True, True]
     assert [bytes(answer.data_segment) for answer in answers] == [data[:512], data[: num_blocks * 512], data[:512]]
+
+
+def test_reads_are_timed_by_the_batch_under_the_grants_that_served_them() -> None:
+    """Each counts once, wherever the batch ends, and whatever units it was for."""
+    under_test = EngineUnderTest(make_unit(), make_unit())
+    peer = under_test.log_in()
+    peer.sends(*(read(tag, FIRST_CMD_SN + tag, 0, 1, lun=tag % 2) for tag in range(5)))
+    peer.sends(read(9, FIRST_CMD_SN + 5, 0, 1))
+    first, second = (under_test.nexus.grants[encode_lun(lun)] for lun in (0, 1))
+    assert (first.timed_reads, second.timed_reads) == (first.read_commands, second.read_commands) == (4, 2)
+    assert first.read_latency is not None
+    assert second.read_latency is not None
+    assert (first.read_latency.commands, second.read_latency.commands) == (4, 2)
+    assert first.write_latency is None
+
+
+def test_behind_a_single_read_the_loop_stays_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The initiator sends the next one when it has the answer; behind several it has enough to do."""
+    answered: list[None] = []
+    monkeypatch.setattr(Lookout, "answered", lambda _: answered.append(None))
+    under_test = EngineUnderTest()
+    peer = under_test.connect(under_test.open_session())
+    peer.sends(read(1, FIRST_CMD_SN, 0, 1), read(2, FIRST_CMD_SN + 1, 0, 1))
+    assert not answered
+    peer.sends(read(3, FIRST_CMD_SN + 2, 0, 1))
+    assert len(answered) == 1

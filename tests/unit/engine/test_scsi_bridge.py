@@ -1,8 +1,10 @@
 import errno
 
 import pytest
+from structlog.testing import capture_logs
 
 from isthmus.backstores.operations import Write
+from isthmus.engine import read_memory
 from isthmus.engine.scsi_bridge import ScsiBridge
 from isthmus.errors import BackstoreError
 from isthmus.iscsi.opcodes import TaskManagementFunction, TaskManagementResponseCode
@@ -22,7 +24,7 @@ MODE_SELECT = bytes((0x15, 0x10, 0, 0, 16, 0)) + bytes(10)
 """MODE SELECT (6) of 16 bytes: the header and that page."""
 D_SENSE = (2, 0x04)
 TAS = (5, 0x40)
-"""Where the bits are in the Control mode page (SPC-5 §7.5.10)."""
+"""Where the bits are in the Control mode page (SPC-5 §7.5.11)."""
 
 
 def sense_of(pdu: Pdu) -> tuple[int, int, int]:
@@ -241,6 +243,25 @@ def test_functions_and_results_are_translated(function: int, lun: int, code: Cod
     assert len(resets) == (function == Function.TARGET_COLD_RESET)
 
 
+@pytest.mark.parametrize(
+    ("function", "lun", "told"),
+    [
+        (Function.ABORT_TASK_SET, 0, None),
+        (Function.LOGICAL_UNIT_RESET, 0, ("logical_unit_reset", "complete", 0)),
+        (Function.LOGICAL_UNIT_RESET, 9, ("logical_unit_reset", "lun_does_not_exist", 9)),
+        (Function.TARGET_WARM_RESET, 9, ("target_warm_reset", "complete", "")),
+        (Function.TARGET_COLD_RESET, 9, ("target_cold_reset", "complete", "")),
+    ],
+)
+def test_a_reset_is_told_once(function: int, lun: int, told: tuple[object, ...] | None) -> None:
+    """With who has done it, and what came of it; functions that end tasks only are daily business."""
+    peer = EngineUnderTest().log_in()
+    with capture_logs() as logs:
+        one(peer, manage(function, lun=encode_lun(lun)))
+    found = [(line["function"], line["result"], line["lun"]) for line in logs if line["event"] == "reset"]
+    assert found == ([] if told is None else [told])
+
+
 @pytest.mark.parametrize("function", list(Function))
 def test_every_function_has_an_answer(function: Function) -> None:
     """Whatever it is."""
@@ -309,6 +330,119 @@ def test_tasks_of_a_lost_connection_are_aborted() -> None:
     assert bridge._tasks == {}
 
 
+# -- Reads that hold memory --------------------------------------------------------------------------------------------
+
+
+class Reading:
+    """A session whose reads may hold four blocks, of a disk that keeps them waiting."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(read_memory, "OF_SESSION", 4 * BLOCK)
+        self.workers = HeldWorkers()
+        self.unit = make_unit()
+        self.unit.backstore.never_blocks = False
+        monkeypatch.setattr(self.unit.backstore, "read_if_cached", lambda *_: False)
+        self.under_test = EngineUnderTest(self.unit, workers=self.workers, granted=False)
+        self.session = self.under_test.open_session()
+        self.peer = self.under_test.connect(self.session)
+
+    @property
+    def in_use(self) -> int:
+        """Blocks that are held."""
+        return self.under_test.engine.read_memory.in_use // BLOCK
+
+    def tags(self) -> list[int]:
+        """Whose data have come."""
+        return [pdu.initiator_task_tag for pdu in self.peer.gets()]
+
+
+def test_reads_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They begin in order as others have been sent, and hold nothing when all is sent."""
+    reading = Reading(monkeypatch)
+    reading.peer.sends(*(read(tag, FIRST_CMD_SN + tag, 0, 2) for tag in range(5)))
+    assert (len(reading.workers.under_way), reading.in_use) == (2, 4)
+    reading.workers.finish()
+    reading.peer.turn()
+    assert reading.tags() == [0]
+    assert (len(reading.workers.under_way), reading.in_use) == (2, 4)
+    for _ in range(4):
+        reading.workers.finish()
+        reading.peer.turn()
+    assert reading.tags() == [1, 2, 3, 4]
+    assert reading.in_use == 0
+
+
+def test_what_the_peer_does_not_take_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a peer that asks for much and takes nothing gets no more memory than its share."""
+    reading = Reading(monkeypatch)
+    reading.peer.socket.room = 0
+    reading.peer.sends(*(read(tag, FIRST_CMD_SN + tag, 0, 2) for tag in range(5)))
+    reading.workers.finish_all()
+    reading.peer.turn()
+    assert (len(reading.workers.under_way), reading.in_use) == (0, 4)
+    reading.peer.socket.room = None
+    reading.peer.turn()
+    assert (len(reading.workers.under_way), reading.tags()) == (2, [0, 1])
+
+
+def test_a_read_of_which_less_is_expected_holds_nothing_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it is read, and a part of it sent."""
+    reading = Reading(monkeypatch)
+    reading.peer.sends(read(1, FIRST_CMD_SN, 0, 4, expected_data_transfer_length=BLOCK))
+    assert reading.in_use == 4
+    reading.workers.finish()
+    reading.peer.turn()
+    assert (reading.tags(), reading.in_use) == ([1], 0)
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_read_that_is_aborted_gives_back_what_it_holds(monkeypatch: pytest.MonkeyPatch, waiting: bool) -> None:
+    """Or waits for no more; who waited behind it goes on."""
+    reading = Reading(monkeypatch)
+    reading.peer.sends(*(read(tag, FIRST_CMD_SN + tag, 0, 3) for tag in range(3)))
+    reading.peer.sends(
+        TaskManagementRequest(
+            is_immediate=True,
+            function=Function.ABORT_TASK,
+            initiator_task_tag=9,
+            referenced_task_tag=1 if waiting else 0,
+            cmd_sn=FIRST_CMD_SN + 3,
+            ref_cmd_sn=FIRST_CMD_SN,
+        )
+    )
+    for _ in range(3):
+        if reading.workers.under_way:
+            reading.workers.finish()
+            reading.peer.turn()
+    assert sorted(reading.tags()) == ([0, 2, 9] if waiting else [1, 2, 9])
+    assert reading.in_use == 0
+
+
+def test_a_read_that_fails_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are no data to be sent."""
+    reading = Reading(monkeypatch)
+    reading.peer.sends(read(1, FIRST_CMD_SN, 0, 3))
+    reading.workers.finish(BackstoreError(errno.EIO, "broken"))
+    assert reading.in_use == 0
+
+
+def test_a_connection_that_is_lost_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for what was not sent, nor for what is still being read, nor for what has waited."""
+    reading = Reading(monkeypatch)
+    reading.peer.socket.room = 0
+    reading.peer.sends(*(read(tag, FIRST_CMD_SN + tag, 0, 2) for tag in range(4)))
+    reading.workers.finish()
+    reading.peer.turn()
+    reading.peer.hangs_up()
+    reading.under_test.engine.lose(reading.peer.stream, "gone")
+    assert reading.in_use == 2
+    reading.workers.finish_all()
+    assert reading.in_use == 0
+    bridge = reading.session.sink
+    assert isinstance(bridge, ScsiBridge)
+    assert bridge._reading == {}
+
+
 # -- Writes under a grant that failed ----------------------------------------------------------------------------------
 
 
@@ -337,3 +471,19 @@ def test_a_failed_write_gets_the_sense_of_its_error(error: Exception, sense: Sen
     assert isinstance(answer, ScsiResponse)
     assert (answer.residual_overflow, answer.residual_underflow) == (False, False)
     assert (connection.session.tasks, bridge._tasks) == ({}, {})
+
+
+def test_commands_of_the_long_way_are_timed() -> None:
+    """Those that read or write, and end well."""
+    under_test = EngineUnderTest()
+    peer = under_test.log_in()
+    ordered = 2
+    one(peer, read(1, FIRST_CMD_SN, 0, 1, attribute=ordered))
+    one(peer, write(2, FIRST_CMD_SN + 1, 0, bytes(BLOCK), attribute=ordered))
+    one(peer, read(3, FIRST_CMD_SN + 2, 1 << 40, 1))
+    one(peer, ScsiCommand(initiator_task_tag=4, cmd_sn=FIRST_CMD_SN + 3, cdb=bytes(16)))
+    [grant] = under_test.nexus.grants.values()
+    assert grant.read_latency is not None
+    assert grant.write_latency is not None
+    assert (grant.read_latency.commands, grant.write_latency.commands) == (1, 1)
+    assert (grant.long_way.read_commands, grant.long_way.write_commands, grant.read_commands) == (1, 1, 0)

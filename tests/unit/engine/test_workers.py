@@ -69,6 +69,7 @@ class Results:
         self.values: list[Any] = []
         self.errors: list[Exception] = []
         self.batches = 0
+        self.slow = 0
         self._changed = asyncio.Event()
 
     def done(self, value: object, error: Exception | None) -> None:
@@ -80,6 +81,9 @@ class Results:
 
     def after_batch(self) -> None:
         self.batches += 1
+
+    def on_slow(self) -> None:
+        self.slow += 1
 
     async def wait(self, count: int) -> None:
         async with asyncio.timeout(SECONDS):
@@ -97,7 +101,7 @@ def results() -> Results:
 @pytest.fixture
 async def pool(results: Results) -> AsyncIterator[WorkerPool]:
     """A pool whose workers have all gone home at the end of the test."""
-    pool = WorkerPool(asyncio.get_running_loop(), results.after_batch)
+    pool = WorkerPool(asyncio.get_running_loop(), results.after_batch, results.on_slow)
     crews = pool._crews
     yield pool
     left = list(crews.values())
@@ -218,6 +222,24 @@ async def test_the_crew_does_not_grow_when_nothing_waits(
     assert crew_size(pool, backstore) == 1
     held.free.set()
     await results.wait(1)
+
+
+async def test_the_loop_is_told_when_jobs_take_long(
+    pool: WorkerPool, backstore: SlowBackstore, results: Results
+) -> None:
+    """Whoever waits for results that were promised soon can go on without them."""
+    held = Held()
+    assert pool.submit_many(backstore, [(held, results.done)])
+    await until(lambda: results.slow > 0)
+    assert not results.values
+    held.free.set()
+    await results.wait(1)
+
+
+async def test_of_what_cannot_block_nothing_is_promised(pool: WorkerPool, results: Results) -> None:
+    """It is over."""
+    assert not pool.submit_many(RamdiskBackstore("memory", 512), [(Quick(), results.done)])
+    assert len(results.values) == 1
 
 
 async def test_the_crew_has_a_bound(pool: WorkerPool, backstore: SlowBackstore, results: Results) -> None:
@@ -382,7 +404,7 @@ async def test_workers_go_home_when_their_backstore_is_released(
 
 async def test_a_closed_pool_is_not_called_back(backstore: SlowBackstore, results: Results) -> None:
     """A worker that is still at it when the pool closes finishes, and touches no descriptor of others."""
-    pool = WorkerPool(asyncio.get_running_loop(), results.after_batch)
+    pool = WorkerPool(asyncio.get_running_loop(), results.after_batch, results.on_slow)
     held = Held()
     pool.submit_many(backstore, [(held, results.done)])
     crew = pool._crews[backstore]

@@ -104,11 +104,10 @@ def runs(bench: Bench) -> list[WriteRun]:
         ORDINARY,
         WRITE_10,
         replace(ORDINARY, attribute=0),
-        with_cdb(ORDINARY, byte_1=0x10),
         with_cdb(ORDINARY, byte_14=5),
         with_cdb(WRITE_10, byte_6=5),
     ],
-    ids=["WRITE (16)", "WRITE (10)", "untagged", "DPO", "group", "group in WRITE (10)"],
+    ids=["WRITE (16)", "WRITE (10)", "untagged", "group", "group in WRITE (10)"],
 )
 def test_what_is_ordinary_is_written_under_the_grant(pdu: ScsiCommand) -> None:
     """None of these can make a difference to a write."""
@@ -138,6 +137,7 @@ def test_what_is_ordinary_is_written_under_the_grant(pdu: ScsiCommand) -> None:
         replace(ORDINARY, initiator_task_tag=0xFFFF_FFFF),
         replace(ORDINARY, cdb=ORDINARY.cdb + bytes(4)),
         with_cdb(ORDINARY, byte_0=0xAA),
+        with_cdb(ORDINARY, byte_1=0x10),
         with_cdb(ORDINARY, byte_1=0x08),
         with_cdb(ORDINARY, byte_1=0x20),
         with_cdb(ORDINARY, byte_15=0x04),
@@ -386,3 +386,90 @@ def test_what_comes_behind_a_logout_is_not_done() -> None:
     assert not bench.workers.under_way
     assert isinstance(bench.peer.gets_one(), LogoutResponse)
     assert bench.session.tasks == {}
+
+
+def test_writes_are_timed_under_their_grant() -> None:
+    """Those that were served; a write that failed is not one of them."""
+    workers = HeldWorkers()
+    under_test = EngineUnderTest(workers=workers)
+    peer = under_test.log_in()
+    peer.sends(*(write(tag, FIRST_CMD_SN + tag, tag, bytes(BLOCK)) for tag in range(3)))
+    workers.finish_all()
+    peer.sends(write(9, FIRST_CMD_SN + 3, 0, bytes(BLOCK)))
+    workers.finish(BackstoreError(errno.EIO, "broken"))
+    [grant] = under_test.nexus.grants.values()
+    assert grant.write_latency is not None
+    assert (grant.write_commands, grant.write_latency.commands) == (3, 3)
+
+
+# -- Waiting for the answers -------------------------------------------------------------------------------------------
+
+
+def prompt_bench() -> Bench:
+    """Its workers promise results soon."""
+    bench = Bench()
+    bench.workers.prompt = True
+    return bench
+
+
+def writes(first: int, count: int) -> list[ScsiCommand]:
+    """So many ordinary writes, of a block each; tags and places as their CmdSN."""
+    return [write(first + n, FIRST_CMD_SN + first + n, 8 * (first + n), A) for n in range(count)]
+
+
+def test_what_comes_before_the_answers_is_one_batch() -> None:
+    """Each wake-up costs more than a write: what the initiator sends meanwhile is looked at when it is answered."""
+    bench = prompt_bench()
+    bench.peer.sends(*writes(0, 2))
+    for number in range(2, 6):
+        bench.peer.sends(*writes(number, 1))
+    assert len(bench.workers.under_way) == 2
+    bench.workers.finish_together()
+    assert [outcome(pdu) for pdu in bench.peer.gets()] == [(0, 0), (1, 0)]
+    assert len(bench.workers.under_way) == 4
+    bench.workers.finish_together()
+    assert outcomes(bench.peer) == [(tag, 0) for tag in range(2, 6)]
+    bench.peer.sends(*writes(6, 1))
+    assert len(bench.workers.under_way) == 1
+
+
+def test_nobody_waits_for_a_single_write() -> None:
+    """There is nothing to be gathered: the initiator may send one at a time."""
+    bench = prompt_bench()
+    bench.peer.sends(*writes(0, 1))
+    bench.peer.sends(read(7, FIRST_CMD_SN + 1, 0, 1))
+    assert [pdu.initiator_task_tag for pdu in bench.peer.gets()] == [7]
+
+
+def test_nobody_waits_for_writes_that_take_long() -> None:
+    """A function that is to abort them, or a read of another disk, must not wait for a disk that is stuck."""
+    bench = prompt_bench()
+    bench.peer.sends(*writes(0, 2))
+    bench.peer.sends(manage(Function.ABORT_TASK_SET, FIRST_CMD_SN + 2))
+    assert not bench.session.waiting_functions
+    bench.workers.on_slow()
+    bench.peer.turn()
+    bench.workers.finish_all()
+    assert (90, Code.FUNCTION_COMPLETE) in outcomes(bench.peer)
+
+
+def test_a_connection_is_lost_while_it_waits() -> None:
+    """Its end is seen with the answers, and the next one of the session goes on."""
+    bench = prompt_bench()
+    bench.peer.sends(*writes(0, 2))
+    bench.peer.socket.ended = True
+    bench.workers.finish_together()
+    bench.peer.turn()
+    assert bench.peer.socket.closed
+    assert not bench.under_test.engine.held
+    assert not bench.session.tasks
+
+
+def test_a_connection_is_closed_by_us_while_it_waits() -> None:
+    """Nothing is received for it any more."""
+    bench = prompt_bench()
+    bench.peer.sends(*writes(0, 2))
+    bench.under_test.engine.end_all("stopped")
+    assert not bench.under_test.engine.held
+    bench.workers.finish_together()
+    assert bench.peer.socket.closed

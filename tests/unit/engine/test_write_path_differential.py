@@ -318,7 +318,7 @@ def test_answers_and_content_do_not_depend_on_grants(
 def test_ordinary_commands_are_served_under_a_grant() -> None:
     """Else the comparison would compare nothing."""
     side = Side(granted=True, workers=False)
-    side.does([Order(READ_10), Order(READ_16, flags=0x10), Order(WRITE_10, lba=3), Order(WRITE_16, attribute=0)])
+    side.does([Order(READ_10), Order(READ_16), Order(WRITE_10, lba=3), Order(WRITE_16, attribute=0)])
     side.does([Order(READ_16, lun=1, num_blocks=3), Order(READ_10, lun=2, lba=511)])
     grants = side.nexus.grants
     assert [(grant.read_commands, grant.write_commands) for grant in grants.values()] == [(2, 2), (1, 0), (1, 0)]

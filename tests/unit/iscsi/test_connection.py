@@ -82,3 +82,14 @@ def test_after_a_logout_nobody_is_asked_to_log_out() -> None:
     peer.connection.ask_logout(3)
     assert not peer.connection.ping()
     assert peer.gets() == []
+
+
+def test_what_is_sent_is_counted_as_long_as_memory_is_held() -> None:
+    """Bytes beyond what holds memory count for nothing."""
+    peer = SessionUnderTest().connect()
+    told: list[int] = []
+    peer.connection.on_reads_sent = told.append
+    peer.connection.unsent_reads = 100
+    for length in (60, 60, 60):
+        peer.connection.sent(length)
+    assert (told, peer.connection.unsent_reads) == ([60, 40, 0], 0)

@@ -452,3 +452,18 @@ def test_the_results_have_the_defaults_of_the_rfc() -> None:
     assert end.session_parameters() == SessionParameters()
     assert end.connection_parameters() == ConnectionParameters()
     assert dataclasses.asdict(SessionParameters())["max_burst_length"] == 262144
+
+
+@pytest.mark.parametrize("workaround", [True, False])
+def test_boot_firmware_leaves_keys_unanswered(workaround: bool) -> None:
+    """A shorter FirstBurstLength was offered; who can do without the answer takes the default for settled."""
+    end = target(first_burst_length=16384, keys_workaround=workaround)
+    end.receive([("InitialR2T", "No")], Phase.OPERATIONAL)
+    assert ("FirstBurstLength", "16384") in end.originate(end.needs())
+    before = end.unanswered
+    end.receive([], Phase.OPERATIONAL)
+    end.waive_answers()
+    assert (before, end.unanswered) == (True, not workaround)
+    if workaround:
+        end.finish()
+        assert end.session_parameters().first_burst_length == 65536

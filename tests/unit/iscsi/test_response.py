@@ -8,9 +8,10 @@ from isthmus.iscsi.response import (
     DATA_IN_WITH_STATUS,
     RESIDUAL_OVERFLOW,
     RESIDUAL_UNDERFLOW,
+    SCSI_GOOD,
+    SCSI_GOOD_HEAD,
     data_in_header,
     residual,
-    scsi_good,
     scsi_response_header,
 )
 
@@ -71,7 +72,7 @@ def test_a_good_response_is_that_of_a_command_without_anything_else(
 ) -> None:
     """No data, no residual, no R2T."""
     pdu = ScsiResponse(initiator_task_tag=tag, stat_sn=stat_sn, exp_cmd_sn=exp, max_cmd_sn=max_)
-    assert scsi_good(tag, stat_sn, exp, max_) == bytes(encode(pdu)[0])
+    assert SCSI_GOOD.pack(SCSI_GOOD_HEAD, tag, stat_sn, exp, max_) == bytes(encode(pdu)[0])
 
 
 @given(RESIDUAL_FLAG, LENGTH, NUMBER, NUMBER, NUMBER, NUMBER, NUMBER, NUMBER, NUMBER)

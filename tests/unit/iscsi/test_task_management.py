@@ -127,6 +127,36 @@ def test_abort_of_a_task_whose_answer_waits_for_data() -> None:
     assert under_test.session.window.max_cmd_sn == FIRST_CMD_SN + 8
 
 
+@pytest.mark.parametrize(
+    ("function", "lun", "code", "answered"),
+    [
+        (Function.ABORT_TASK_SET, 0, Code.FUNCTION_COMPLETE, False),
+        (Function.CLEAR_TASK_SET, 0, Code.FUNCTION_COMPLETE, False),
+        (Function.LOGICAL_UNIT_RESET, 0, Code.FUNCTION_COMPLETE, False),
+        (Function.TARGET_WARM_RESET, 7, Code.FUNCTION_COMPLETE, False),
+        (Function.ABORT_TASK_SET, 1, Code.FUNCTION_COMPLETE, True),
+        (Function.CLEAR_ACA, 0, Code.FUNCTION_COMPLETE, True),
+        (Function.CLEAR_TASK_SET, 0, Code.FUNCTION_REJECTED, True),
+    ],
+)
+def test_answers_that_wait_for_data_go_with_the_task_set(
+    function: Function, lun: int, code: Code, answered: bool
+) -> None:
+    """Of tasks that the function ends nothing is heard behind its answer (RFC 7143 §4.2.3.3), of all others it is."""
+    under_test = SessionUnderTest(initial_r2t=False, first_burst_length=1024)
+    under_test.sink.answer_at_once = CommandResult(status=2, sense=b"sense")
+    peer = under_test.connect()
+    peer.sends(command(1, FIRST_CMD_SN, write=True, final=False, expected_data_transfer_length=1024))
+    peer.sends(request(function, cmd_sn=FIRST_CMD_SN + 1, lun=lun << 48))
+    peer.sends(command(2, FIRST_CMD_SN + 1, write=True, final=False, expected_data_transfer_length=1024))
+    under_test.sink.functions[0][2](code)
+    assert isinstance(peer.gets_one(), TaskManagementResponse)
+    peer.sends(DataOut(initiator_task_tag=1, data_segment=bytes(1024)))
+    peer.sends(DataOut(initiator_task_tag=2, data_segment=bytes(1024)))
+    assert [pdu.initiator_task_tag for pdu in peer.gets()] == ([1, 2] if answered else [2])
+    assert under_test.session.window.max_cmd_sn == FIRST_CMD_SN + 9
+
+
 # -- A connection that is lost -----------------------------------------------------------------------------------------
 
 
