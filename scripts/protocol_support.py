@@ -19,6 +19,7 @@ from isthmus.iscsi.keys import KEYS
 from isthmus.scsi import alua, task_set
 from isthmus.scsi.command_table import DISK_COMMANDS
 from isthmus.scsi.opcodes import CommandDescriptor
+from isthmus.scsi.spc import log_pages, mode_pages, vpd
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "docs" / "protocol-support.md"
@@ -55,6 +56,23 @@ def commands() -> Iterator[str]:
         reservation = row.reservation.name.lower().replace("_", " ")
         access = row.access.name.lower()
         yield f"| {opcode} | {row.name} | {row.cdb_length} | {reservation} | {access} | {row.source} | {test_of(row)} |"
+
+
+def pages() -> Iterator[str]:
+    """The vital product data pages, mode pages and log pages."""
+    yield "| Kind | Code | Page | Section |"
+    yield "|---|---|---|---|"
+    for vpd_page in vpd.PAGES.values():
+        yield f"| VPD | {vpd_page.code:02X}h | {vpd_page.name} | {vpd_page.source} |"
+    for mode_page in mode_pages.PAGES:
+        yield f"| Mode | {_page_code(mode_page.key)} | {mode_page.name} | {mode_page.source} |"
+    for log_page in log_pages.LOG_PAGES.values():
+        yield f"| Log | {_page_code(log_page.key)} | {log_page.name} | {log_page.source} |"
+
+
+def _page_code(key: tuple[int, int]) -> str:
+    code, subpage = key
+    return f"{code:02X}h" + (f"/{subpage:02X}h" if subpage else "")
 
 
 def test_of(row: CommandDescriptor) -> str:
@@ -97,6 +115,7 @@ def states(table: Iterable[tuple[tuple[Enum, Enum], object]]) -> Callable[[], It
 
 TABLES: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "commands": commands,
+    "pages": pages,
     "text-keys": keys,
     "connection-states": states(connection_state.TRANSITIONS.items()),
     "session-states": states(session_state.TRANSITIONS.items()),

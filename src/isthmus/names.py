@@ -29,7 +29,9 @@ Cid = NewType("Cid", int)
 MAX_NAME_BYTES = 223
 """The longest iSCSI name, in bytes of UTF-8 (RFC 7143 §4.2.7.1)."""
 
-_IQN = re.compile(r"iqn\.[0-9]{4}-(?:0[1-9]|1[0-2])\.[^\s:]+(?::\S+)?")
+_IQN = re.compile(r"iqn\.(?:[0-9]{4}-(?:0[1-9]|1[0-2])(?:\.[^\s:]+(?::\S+)?|:\S+)|[a-z][^\s:.]*\.[^\s:]+(?::\S+)?)")
+"""RFC 7143 §4.2.7.4 wants a date and a domain. Names without one of them are in use: libiscsi's own tests have
+`iqn.libiscsi.unittest.target`, tgt's documentation has `iqn.2007-03:virtual-dvd`."""
 _EUI = re.compile(r"eui\.[0-9a-f]{16}")
 _NAA = re.compile(r"naa\.[0-9a-f]{16}(?:[0-9a-f]{16})?")
 _ALLOWED = re.compile(r"[a-z0-9.:\-]|[^\x00-\x7f]")

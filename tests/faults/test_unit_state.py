@@ -20,8 +20,12 @@ SANITIZE_OVERWRITE = 0x01
 EXIT_FAILURE_MODE = 0x1F
 NAME = b"shelf 7\0"
 SWP = bytes.fromhex("8a0a 02100840 0000 ffff 0000")
-CAPACITY = 1 << 30
-"""Bytes: enough for the server to be killed before all is overwritten."""
+CAPACITY = 128 << 20
+RATE = ("--erase-rate", "64M")
+"""So slow that the server is killed before all is overwritten."""
+
+_STEP_PROGRESS = 0x10000 * (8 << 20) // CAPACITY
+"""What one step of an overwrite adds to the progress indication."""
 
 Use = Callable[[LogicalUnit], Awaitable[None]]
 
@@ -87,34 +91,62 @@ def test_settings_survive(tmp_path: Path) -> None:
         asyncio.run(use_unit(server, look))
 
 
-@pytest.mark.slow
-def test_half_sanitized(tmp_path: Path) -> None:
-    """A medium that was overwritten by half when the process was killed is not served until an initiator decides."""
-    arguments: list[str | Path] = [tmp_path / "disk.img", "--size", str(CAPACITY), "--portal", "127.0.0.1:0"]
+def kill_amid_overwrite(directory: Path, arguments: list[str | Path]) -> None:
+    """Begin to overwrite a medium, and kill the server behind the first checkpoint."""
 
     async def begin(unit: LogicalUnit) -> None:
         await unit.become_ready()
         data = b"\x01\0\0\x04wipe"
         await unit.command("SANITIZE", sanitize(SANITIZE_OVERWRITE, len(data)), data_out=data)
-        while await progress(unit) == 0:
+        while await progress(unit) <= 2 * _STEP_PROGRESS:
             assert await sense_told(unit) is Sense.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS
         server.kill()
 
+    with running_server(arguments, directory) as server, contextlib.suppress(InitiatorError):
+        asyncio.run(use_unit(server, begin))
+
+
+@pytest.mark.slow
+def test_half_sanitized(tmp_path: Path) -> None:
+    """A medium that was overwritten by half when the process was killed is overwritten further by the next one."""
+    arguments: list[str | Path] = [tmp_path / "disk.img", "--size", str(CAPACITY), "--portal", "127.0.0.1:0", *RATE]
+    kill_amid_overwrite(tmp_path, arguments)
+
+    async def wait(unit: LogicalUnit) -> None:
+        while (sense := await sense_told(unit)) is Sense.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS:
+            pass
+        assert sense is None
+        for lba in (0, CAPACITY // 512 - 1):
+            assert await unit.read(lba=lba, num_blocks=1, block_length=512) == b"wipe" * 128
+
+    with running_server(arguments, tmp_path) as server:
+        asyncio.run(use_unit(server, wait))
+
+
+@pytest.mark.slow
+def test_half_sanitized_and_replaced(tmp_path: Path) -> None:
+    """Data that was put there meanwhile is kept; the medium is not served until an initiator decides."""
+    image = tmp_path / "disk.img"
+    arguments: list[str | Path] = [image, "--size", str(CAPACITY), "--portal", "127.0.0.1:0", *RATE]
+    kill_amid_overwrite(tmp_path, arguments)
+    with image.open("r+b") as file:
+        file.seek(1024)
+        file.write(b"superblock")
+
     async def leave(unit: LogicalUnit) -> None:
-        assert await sense_told(unit) is Sense.SANITIZE_COMMAND_FAILED
+        while (sense := await sense_told(unit)) is Sense.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS:
+            pass
+        assert sense is Sense.SANITIZE_COMMAND_FAILED
         with pytest.raises(ScsiError):
             await unit.read(lba=0, num_blocks=1, block_length=512)
         await unit.command("SANITIZE", sanitize(EXIT_FAILURE_MODE))
         assert await sense_told(unit) is None
 
-    async def look(unit: LogicalUnit) -> None:
-        assert await sense_told(unit) is Sense.SANITIZE_COMMAND_FAILED
-
     async def ready(unit: LogicalUnit) -> None:
         assert await sense_told(unit) is None
+        assert bytes(await unit.read(lba=2, num_blocks=1, block_length=512)).startswith(b"superblock")
 
-    with running_server(arguments, tmp_path) as server, contextlib.suppress(InitiatorError):
-        asyncio.run(use_unit(server, begin))
-    for use in (look, leave, ready):
-        with running_server(arguments, tmp_path) as server:
-            asyncio.run(use_unit(server, use))
+    with running_server(arguments, tmp_path) as server:
+        asyncio.run(use_unit(server, leave))
+    with running_server(arguments, tmp_path) as server:
+        asyncio.run(use_unit(server, ready))

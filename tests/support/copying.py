@@ -25,6 +25,7 @@ __all__ = [
     "TokenInformation",
     "abort",
     "blocks",
+    "byte_segment",
     "copy_failure",
     "copy_list_lid1",
     "copy_list_lid4",
@@ -35,6 +36,7 @@ __all__ = [
     "receive",
     "segment",
     "token_information",
+    "verify_segment",
     "write_list",
     "write_using_token",
 ]
@@ -80,6 +82,24 @@ def segment(
     return struct.pack(
         ">BBHHHxxHQQ", type_code, flags, length, source, destination, num_blocks, source_lba, destination_lba
     )
+
+
+def byte_segment(
+    source: tuple[int, int],
+    destination: tuple[int, int],
+    num_bytes: int,
+    *,
+    cscds: tuple[int, int] = (0, 1),
+    length: int = 0x1C,
+) -> bytes:
+    """A segment descriptor of type 0Ah; `source` and `destination` are (LBA, byte offset)."""
+    lbas, offsets = zip(source, destination, strict=True)
+    return struct.pack(">BxHHHIQQHH", 0x0A, length, *cscds, num_bytes, *lbas, *offsets)
+
+
+def verify_segment(source: int, *, test_unit_ready: bool = False) -> bytes:
+    """A segment descriptor of type 07h."""
+    return struct.pack(">BxHHxxB3x", 0x07, 8, source, test_unit_ready)
 
 
 def copy_list_lid1(

@@ -15,7 +15,7 @@ from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.nexus import LunMapping
 from isthmus.scsi.task import Task
 from isthmus.scsi.task_router import TaskRouter
-from isthmus.server.listener import Listener, LoginLimiter, bind
+from isthmus.server.listener import Listener, LoginLimiter, bind, route_of
 from isthmus.server.login_phase import LoginPhase
 from isthmus.server.login_policy import Directory, PortalPolicy
 from isthmus.server.options import Portal
@@ -57,10 +57,12 @@ async def in_process_server(*units: LogicalUnit, offers: Offers | None = None) -
     directory.add(node)
 
     async def log_in(accepted: socket.socket, peer: str) -> None:
-        def text(login: LoginCompleted) -> TextExchange:
-            return text_exchange(directory, login, address)
+        route = route_of(accepted, peer)
 
-        policy = PortalPolicy(directory, engine, lambda node: node.portal_groups[1])
+        def text(login: LoginCompleted) -> TextExchange:
+            return text_exchange(directory, login, route)
+
+        policy = PortalPolicy(directory, engine, lambda node: node.portal_groups[1], route)
         await LoginPhase(accepted, peer, policy, engine, text).run()
 
     limiter = LoginLimiter()

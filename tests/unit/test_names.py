@@ -58,6 +58,12 @@ def test_the_normal_form_of_letters_that_fold_apart(letter: str) -> None:
     assert str(IscsiName(name)) == str(name)
 
 
+@pytest.mark.parametrize("text", ["iqn.libiscsi.unittest.target", "iqn.2007-03:virtual-dvd:host", "iqn.ronnie.test:a"])
+def test_names_that_are_in_use_without_a_date_or_a_domain(text: str) -> None:
+    """Initiators and targets that have always had them go on."""
+    assert IscsiName(text) == text
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -67,6 +73,10 @@ def test_the_normal_form_of_letters_that_fold_apart(letter: str) -> None:
         "iqn.2001-13.com.example",
         "iqn.2001-00.com.example",
         "iqn.2001-04.",
+        "iqn.2001-04:",
+        "iqn.disk",
+        "iqn.disk.",
+        "iqn..disk",
         "iqn.2001-04.com.example:",
         "iqn.2001-04.com.example:a b",
         "iqn.2001-04.com.example:a_b",

@@ -47,6 +47,8 @@ class Capabilities:
     """`discard` gives the room back, and the bytes then read as zeros."""
     discard_granularity: int = 1
     """Bytes; smaller or unaligned discards are rounded inwards, and what is left over is written with zeros."""
+    reports_zeroes: bool = True
+    """Initiators are told that discarded bytes read as zeros; they do so in any case."""
     anchor: bool = False
     """`anchor` gives back the data of bytes and keeps their room."""
     measures_space: bool = False
@@ -56,6 +58,9 @@ class Capabilities:
     physical_block_length: int = 512
     """Bytes that the storage writes at once; a smaller write costs it a read."""
     rotational: bool = False
+    """Initiators are told that the medium turns. The operator says so: what Linux says of a virtual disk means nothing."""
+    encrypts: bool = False
+    """`change_key` makes all that was written unreadable at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,8 @@ class Backstore(ABC):
     """A write may return before the bytes are durable; `flush` (or `durable=True`) makes them so."""
     volatile: bool = False
     """Nothing outlives the process: what would be torn by a crash is gone."""
+    pass_through: bool = False
+    """It is a SCSI device by itself: it takes commands, and no reads and writes."""
     never_blocks: bool = False
     """No call waits for anything (memory, null): the event loop may call all of them."""
     capabilities: Capabilities = Capabilities()
@@ -143,6 +150,14 @@ class Backstore(ABC):
         are raised: whatever is wrong with `source`, reading from it finds it.
         """
         return 0
+
+    def change_key(self) -> None:
+        """Forget, durably, the key under which everything is encrypted, and use a new one. May block."""
+        raise NotImplementedError
+
+    def beneath(self, offset: int, data: Buffer) -> "tuple[Backstore, Buffer]":
+        """Where a write of `data` at `offset` ends up: the backstore that keeps it, and the bytes as that gets them."""
+        return self, data
 
     def map_status(self, offset: int, length: int) -> Extent:
         """The first extent at `offset`, at most `length` bytes long."""

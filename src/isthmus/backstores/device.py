@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from isthmus.backstores.base import Capabilities
 
-__all__ = ["BlockDeviceProperties", "is_rotational"]
+__all__ = ["BlockDeviceProperties"]
 
 _BLKSSZGET: Final = 0x1268
 _BLKPBSZGET: Final = 0x127B
@@ -27,7 +27,6 @@ class BlockDeviceProperties:
     can_deallocate: bool
     """The device gives room back, and what it gave back reads as zeros. (A discard alone promises no content.)"""
     deallocation_granularity: int
-    rotational: bool
 
     @classmethod
     def of(cls, descriptor: int) -> Self:
@@ -40,7 +39,6 @@ class BlockDeviceProperties:
             physical_sector_length=_integer_ioctl(descriptor, _BLKPBSZGET),
             can_deallocate=bool(zeroes and _queue_attribute(number, "discard_max_bytes")),
             deallocation_granularity=max(logical, _queue_attribute(number, "discard_granularity")),
-            rotational=is_rotational(number),
         )
 
     def capabilities(self) -> Capabilities:
@@ -49,13 +47,7 @@ class BlockDeviceProperties:
             discard=self.can_deallocate,
             discard_granularity=self.deallocation_granularity,
             physical_block_length=self.physical_sector_length,
-            rotational=self.rotational,
         )
-
-
-def is_rotational(device_number: int) -> bool:
-    """Whether the device with this number turns; False if the system does not say."""
-    return bool(_queue_attribute(device_number, "rotational"))
 
 
 def _integer_ioctl(descriptor: int, request: int) -> int:

@@ -13,7 +13,7 @@ from typing import Final, Self
 from isthmus.backstores.allocation import Allocation, can_reserve
 from isthmus.backstores.base import Backstore, Capabilities, Extent, Space
 from isthmus.backstores.descriptor import PUNCH_HOLE, DescriptorBackstore
-from isthmus.backstores.device import BlockDeviceProperties, is_rotational
+from isthmus.backstores.device import BlockDeviceProperties
 from isthmus.backstores.extents import first_extent
 from isthmus.backstores.failures import translated
 from isthmus.backstores.fallocate import fallocate
@@ -179,7 +179,6 @@ def _file_capabilities(storage: OpenStorage, *, writable: bool) -> Capabilities:
         measures_space=can_punch,
         map_status=_can_seek_holes(storage.side_descriptor),
         physical_block_length=min(status.st_blksize, _PAGE),
-        rotational=is_rotational(status.st_dev),
     )
 
 
@@ -193,8 +192,18 @@ def _allocation(storage: OpenStorage) -> Allocation:
     )
 
 
+_RESERVING: Final[set[tuple[int, int]]] = set()
+"""The file systems in which room could be reserved: to try that in each of thousands of files would write in all of them."""
+
+
 def _can_reserve(storage: OpenStorage, length: int) -> bool:
-    return can_reserve(storage.descriptor, storage.side_descriptor, storage.size, length)
+    file_system = os.fstat(storage.descriptor).st_dev, os.fstatvfs(storage.descriptor).f_fsid
+    if file_system in _RESERVING:
+        return True
+    possible = can_reserve(storage.descriptor, storage.side_descriptor, storage.size, length)
+    if possible and file_system[1]:  # One without a name of its own might be another one the next time.
+        _RESERVING.add(file_system)
+    return possible
 
 
 def _can_punch(storage: OpenStorage, length: int) -> bool:

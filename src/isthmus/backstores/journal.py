@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
+from typing_extensions import Buffer
+
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import WOULD_BLOCK, BlockOperation, WouldBlock
 from isthmus.errors import BackstoreError, ConfigurationError
@@ -76,16 +78,21 @@ class WriteJournal:
         self._save = save
         self._lock = threading.Lock()
 
-    def write(self, backstore: Backstore, offset: int, data: memoryview) -> None:
-        """Write `data` durably at `offset`, all or nothing whatever happens; raises `BackstoreError`."""
-        backstore.reserve(offset, len(data))
+    def write(self, backstore: Backstore, offset: int, data: Buffer) -> None:
+        """Write `data` durably at `offset`, all or nothing whatever happens; raises `BackstoreError`.
+
+        The record holds what the storage holds: nothing is in the clear there that is encrypted here.
+        """
+        storage, content = backstore.beneath(offset, data)
+        after = bytes(content)
+        storage.reserve(offset, len(after))
         with self._lock:
-            before = _read(backstore, offset, len(data))
-            self._save(_Record(offset, before, bytes(data)).to_bytes())
+            before = _read(storage, offset, len(after))
+            self._save(_Record(offset, before, after).to_bytes())
             try:
-                backstore.write(offset, (data,), durable=True)
+                storage.write(offset, (after,), durable=True)
             except BackstoreError:
-                self._undo(backstore, offset, before)
+                self._undo(storage, offset, before)
                 raise
             self._save(None)
 
@@ -103,6 +110,7 @@ class WriteJournal:
         data = self._load()
         if data is None:
             return False
+        backstore, _ = backstore.beneath(0, b"")
         record = _Record.from_bytes(data)
         length = len(record.after)
         fits = record.offset + length <= backstore.size

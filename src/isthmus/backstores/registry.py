@@ -46,6 +46,8 @@ _OWN_KINDS: Final = {
     "block": "BlockBackstore",
     "ramdisk": "RamdiskBackstore",
     "null": "NullBackstore",
+    "pscsi": "PassThroughBackstore",
+    "user": "UserBackstore",
 }
 """Module of this package and class with a classmethod `open`; imported when first used."""
 

@@ -29,7 +29,7 @@ def test_unit_ready() -> bytes:
 
 
 def request_sense(*, allocation_length: int = 252, descriptor: bool = False) -> bytes:
-    """REQUEST SENSE (SPC-5 §6.39)."""
+    """REQUEST SENSE (SPC-5 §6.38)."""
     return struct.pack(">BB2xBx", 0x03, descriptor, allocation_length)
 
 
@@ -39,7 +39,7 @@ def inquiry(*, page: int | None = None, allocation_length: int = 4096) -> bytes:
 
 
 def report_luns(*, select_report: int = 0, allocation_length: int = 131_088) -> bytes:
-    """REPORT LUNS (SPC-5 §6.34); the length has room for every flat space LUN."""
+    """REPORT LUNS (SPC-5 §6.32); the length has room for every flat space LUN."""
     return struct.pack(">BxB3xI2x", 0xA0, select_report, allocation_length)
 
 

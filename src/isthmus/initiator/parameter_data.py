@@ -75,7 +75,7 @@ def decode_capacity_16(data: bytes) -> Capacity:
 
 
 def decode_report_luns(data: bytes) -> list[int]:
-    """The LUN fields, each 8 bytes as a big-endian integer (SPC-5 §6.34)."""
+    """The LUN fields, each 8 bytes as a big-endian integer (SPC-5 §6.32)."""
     length = int.from_bytes(need(data, 8, "REPORT LUNS")[:4])
     listed = need(data, 8 + length, "REPORT LUNS")[8 : 8 + length]
     return [field for (field,) in struct.iter_unpack(">Q", listed[: len(listed) // 8 * 8])]

@@ -45,7 +45,7 @@ def inaccessibility(
 
 
 def access_state_sense(unit: "LogicalUnit", nexus: "Nexus") -> SenseData | None:
-    """What there is to say of the access state of the target port of `nexus`; None if it is active (SPC-5 §6.39)."""
+    """What there is to say of the access state of the target port of `nexus`; None if it is active (SPC-5 §6.38)."""
     rule = _RULES.get(unit.alua.state_of(nexus.relative_target_port_id))
     return None if rule is None else SenseData(sense=rule[1])
 

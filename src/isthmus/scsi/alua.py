@@ -59,7 +59,7 @@ What may run through which port has changed in any case."""
 
 
 class AluaAccessState(enum.IntEnum):
-    """The ASYMMETRIC ACCESS STATE field (SPC-5 §6.37)."""
+    """The ASYMMETRIC ACCESS STATE field (SPC-5 §6.36)."""
 
     ACTIVE_OPTIMIZED = 0x0
     ACTIVE_NON_OPTIMIZED = 0x1
@@ -81,7 +81,7 @@ class AluaAccessType(enum.IntFlag):
 
 
 class AluaStatusCode(enum.IntEnum):
-    """The STATUS CODE field: what has brought a group into its state (SPC-5 §6.37)."""
+    """The STATUS CODE field: what has brought a group into its state (SPC-5 §6.36)."""
 
     NO_STATUS = 0
     ALTERED_BY_SET_TARGET_PORT_GROUPS = 1
@@ -156,7 +156,7 @@ class AluaPortGroup:
     keep_state: bool = False
     """Whether the state that initiators have set outlives a restart; it always does where only they can set it."""
     implicit_transition_time: int = 0
-    """Seconds that initiators should wait for an implicit transition; 0: not specified (SPC-5 §6.37)."""
+    """Seconds that initiators should wait for an implicit transition; 0: not specified (SPC-5 §6.36)."""
     transition: _Transition | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -231,6 +231,11 @@ class AluaPortGroups:
     def members(self, group: AluaPortGroup) -> list[int]:
         """The relative target port identifiers of `group`."""
         return sorted(port for port, own in self._ports.items() if own is group)
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The relative target port identifiers of all ports that are known, whatever their group."""
+        return frozenset(self._ports)
 
     @property
     def offline_ports(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""The buffers of a logical unit that READ BUFFER and WRITE BUFFER reach (SPC-5 §6.20, §6.49).
+"""The buffers of a logical unit that READ BUFFER and WRITE BUFFER reach (SPC-5 §6.20, §6.50).
 
 There is one data buffer, number 0, and an echo buffer for each nexus: initiators test their way to the unit with them.
 """

@@ -31,7 +31,7 @@ def check_cdb(row: CommandDescriptor, cdb: bytes) -> None:
 def _reserved_bits(usage: bytes, has_service_action: bool) -> int:
     """The bits of the CDB, as one big-endian integer, that have to be zero."""
     mask = bytearray(usage)
-    # Here the usage map holds the numbers themselves, which the look-up has compared (SPC-5 §6.35.3).
+    # Here the usage map holds the numbers themselves, which the look-up has compared (SPC-5 §6.34.3).
     mask[0] = 0xFF
     if usage[0] == _VARIABLE_LENGTH:
         mask[7:10] = b"\xff\xff\xff"

@@ -1,6 +1,6 @@
-"""The command table: the rows of a device type, found by opcode and service action (SPC-5 §6.35)."""
+"""The command table: the rows of a device type, found by opcode and service action (SPC-5 §6.34)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from isthmus.scsi.copy.commands import ROWS as COPY_ROWS
@@ -22,6 +22,7 @@ class CommandTable:
 
     def __init__(self, rows: Iterable[CommandDescriptor]) -> None:
         self._rows = tuple(sorted(rows, key=lambda row: (row.opcode, row.service_action or 0)))
+        self._reduced: dict[str, CommandTable] = {}
         self._plain: dict[int, CommandDescriptor] = {}
         self._actions: dict[int, dict[int, CommandDescriptor]] = {}
         for row in self._rows:
@@ -49,15 +50,25 @@ class CommandTable:
 
     def without_discard(self) -> "CommandTable":
         """The table of a unit whose backstore cannot give room back."""
-        return CommandTable(row for row in self._rows if not row.needs_discard)
+        return self._without("discard", lambda row: row.needs_discard)
+
+    def without_encryption(self) -> "CommandTable":
+        """The table of a unit whose backstore does not encrypt."""
+        return self._without("encryption", lambda row: row.needs_encryption)
 
     def without_atomic_writes(self) -> "CommandTable":
         """The table of a unit that cannot promise that a write is whole after a crash."""
-        return CommandTable(row for row in self._rows if not row.needs_atomic_writes)
+        return self._without("atomic writes", lambda row: row.needs_atomic_writes)
 
     def without_copies(self) -> "CommandTable":
         """The table of a unit that takes no part in third-party copies."""
-        return CommandTable(row for row in self._rows if not row.needs_copy_manager)
+        return self._without("copies", lambda row: row.needs_copy_manager)
+
+    def _without(self, what: str, goes: Callable[[CommandDescriptor], bool]) -> "CommandTable":
+        """Made once: thousands of units share it."""
+        if what not in self._reduced:
+            self._reduced[what] = CommandTable(row for row in self._rows if not goes(row))
+        return self._reduced[what]
 
     def find(self, cdb: bytes) -> CommandDescriptor:
         """The row for `cdb`; raises `CheckCondition` for an opcode or a service action that is not in the table."""

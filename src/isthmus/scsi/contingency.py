@@ -1,4 +1,4 @@
-"""What a status other than GOOD means for other tasks and later commands (SAM-5 §5.9, §5.14; SPC-5 §7.5.10).
+"""What a status other than GOOD means for other tasks and later commands (SAM-5 §5.9, §5.14; SPC-5 §7.5.11).
 
 CHECK CONDITION aborts other tasks if QERR says so, and with NACA brings an ACA condition into effect, in which commands
 are refused as `refusal` says. BUSY, TASK SET FULL and RESERVATION CONFLICT establish a unit attention if UA_INTLCK_CTRL
@@ -8,7 +8,6 @@ says so.
 from typing import TYPE_CHECKING, Final
 
 from isthmus.scsi.sense import CheckCondition, Sense
-from isthmus.scsi.spc.persistent_reservations import Registrant
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response, Task, TaskAttribute
 from isthmus.scsi.task_set_rules import QueueErrorManagement, UnitAttentionInterlock
@@ -89,7 +88,7 @@ def _of_other_nexus(task: Task) -> Response:
 def _preempts(unit: "LogicalUnit", task: Task, faulted: "Nexus") -> bool:
     """SERVICE ACTION RESERVATION KEY is that of `faulted`, or 0 for all registrants (SPC-5 §6.17.3)."""
     key = int.from_bytes(task.data_out_bytes[8:16])
-    registered = unit.reservations.persistent.registrations.get(Registrant.of(faulted))
+    registered = unit.reservations.persistent.registrations.get(unit.reservations.registrant(faulted))
     return registered is not None and key in (0, registered)
 
 

@@ -16,7 +16,7 @@ from isthmus.scsi.cdb_check import check_cdb
 from isthmus.scsi.contingency import refusal_of_preempt
 from isthmus.scsi.execution import Execution
 from isthmus.scsi.opcodes import CommandDescriptor
-from isthmus.scsi.readiness import PowerCondition, leaves_low_power, unreadiness
+from isthmus.scsi.readiness import leaves_low_power, unreadiness
 from isthmus.scsi.sense import CheckCondition, Sense, SenseData
 from isthmus.scsi.spc.persistent_reservations import ReservationConflict
 from isthmus.scsi.status import Status
@@ -51,6 +51,9 @@ class DeviceServer:
             check_cdb(row, task.cdb)
             command = task.command = row.parse(task.cdb, unit)
             task.data_out_wanted = command.data_out_length
+            if command.length_is_the_initiators:
+                task.command = command.expecting(task.data_in_length)
+                task.data_out_wanted = task.data_out_offered or 0
         except Exception as error:  # noqa: BLE001  whatever it is, the initiator gets an answer
             return _reset_attention(unit, task) or self.failure(task, unit, error)
         return None
@@ -101,9 +104,8 @@ def obstacle(unit: "LogicalUnit", task: Task) -> Response | None:
     sense_data = _untold(unit, task, row) or unreadiness(unit, row) or _write_protection(unit, task, row)
     if sense_data is not None:
         return check_condition(unit, sense_data)
-    if unit.power_condition is not PowerCondition.ACTIVE and leaves_low_power(row):
-        unit.power_condition = PowerCondition.ACTIVE
-        unit.refresh_grants()
+    if unit.power.attentive and leaves_low_power(row):
+        unit.power.accessed()
     return None
 
 
@@ -126,8 +128,11 @@ def _untold(unit: "LogicalUnit", task: Task, row: CommandDescriptor) -> SenseDat
     """What the nexus must hear first: a unit attention, then an error of an earlier command."""
     if row.passes_unit_attention:
         return None
-    attention = _tell_attention(unit, task)
-    return unit.deferred_errors.take(task.nexus) if attention is None else unit.unit_attentions.sense_data(attention)
+    attention = unit.unit_attentions.pending(task.nexus)
+    if attention is None:
+        return unit.deferred_errors.take(task.nexus)
+    _tell_attention(unit, task)
+    return unit.unit_attentions.sense_data(attention)
 
 
 def _tell_attention(unit: "LogicalUnit", task: Task) -> Sense | None:

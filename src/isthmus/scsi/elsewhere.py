@@ -133,7 +133,7 @@ class Visits:
 AnyRangeLock = RangeLock | JointRangeLock
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """Where an operation is done."""
 

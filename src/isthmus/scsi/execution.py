@@ -12,11 +12,13 @@ from isthmus.backstores.operations import BlockOperation
 from isthmus.errors import BackstoreError, LocalProtocolError
 from isthmus.scsi.background import Background, BackgroundRun
 from isthmus.scsi.block_executor import BlockExecutor
-from isthmus.scsi.contingency import before_status
+from isthmus.scsi.contingency import asks_for_aca, before_status
 from isthmus.scsi.elsewhere import AnyRangeLock, Place, place_of
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.range_lock import Hold
+from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response, Task, TaskState
+from isthmus.scsi.throttle import Turn, moved_by
 from isthmus.scsi.waiting import Until
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Execution:
         "_stepping",
         "_steps",
         "_task",
+        "_turn",
         "_unit",
     )
 
@@ -74,10 +77,25 @@ class Execution:
         self._gone = False
         self._parked: Callable[[], None] | None = None
         """How to go on when no ACA condition blocks the task any more."""
+        self._turn: Turn | None = None
+        """The place of the task in the line of a unit that is limited."""
 
     def run(self, obstacle: Obstacle) -> None:
         """Run the task, unless there is an `obstacle`."""
         self._unit.task_set.attend(self._task, self)
+        throttle = self._unit.throttle
+        moved = None if throttle is None else moved_by(self._task)
+        if throttle is not None and moved is not None:
+            self._turn = throttle.admit(moved, partial(self._admitted, obstacle))
+        if self._turn is None:
+            self._run(obstacle)
+
+    def _admitted(self, obstacle: Obstacle) -> None:
+        """The limits of the unit let the task go on."""
+        if not (self._gone or self._is_parked(partial(self._admitted, obstacle))):
+            self._run(obstacle)
+
+    def _run(self, obstacle: Obstacle) -> None:
         group = self._unit.alua.group_of(self._task.nexus.relative_target_port_id)
         delay = group.command_delay
         if delay:
@@ -246,6 +264,8 @@ class Execution:
 
     def _leave(self) -> None:
         self._gone = True
+        if self._turn is not None:
+            self._turn.give_up()
         # A handler that is running (it has aborted its own task) is closed when it comes back.
         if self._steps is not None and not self._stepping:
             self._steps.close()
@@ -260,10 +280,17 @@ class Execution:
     def _complete(self, response: Response) -> None:
         # It may have been aborted itself while it waited for those that it aborted.
         if self._task.state is TaskState.ENABLED:
+            if self._begins_aca(response) and self._unit.grants.any_in_flight:
+                # What the engine does cannot be blocked, so it has to be over before others are.
+                self._unit.grants.when_idle(partial(self._complete, response))
+                return
             before_status(self._unit, self._task, response)
             self._finish(response)
         else:
             self._is_parked(partial(self._complete, response))
+
+    def _begins_aca(self, response: Response) -> bool:
+        return response.status is Status.CHECK_CONDITION and asks_for_aca(self._task.cdb)
 
     def _finish(self, response: Response) -> None:
         # Its own CHECK CONDITION may have let others run, one of which may have aborted or blocked it in turn.

@@ -24,6 +24,8 @@ the engine's accesses: an exclusive operation, an ORDERED task, and the end of a
 from collections.abc import Callable
 
 from isthmus.backstores.base import Backstore
+from isthmus.scsi.counts import Counts
+from isthmus.scsi.latency import LatencyHistogram
 
 __all__ = ["FastPathGrant"]
 
@@ -36,14 +38,19 @@ class FastPathGrant:
         "block_length",
         "block_shift",
         "in_flight",
+        "long_way",
         "max_transfer_blocks",
         "num_blocks",
         "on_idle",
         "read_bytes",
         "read_commands",
+        "read_latency",
         "reads",
+        "timed_reads",
+        "timed_writes",
         "write_bytes",
         "write_commands",
+        "write_latency",
         "writes",
     )
 
@@ -67,13 +74,46 @@ class FastPathGrant:
         self.read_bytes = 0
         self.write_commands = 0
         self.write_bytes = 0
+        self.timed_reads = 0
+        """How many of `read_commands` are in `read_latency`."""
+        self.timed_writes = 0
+        self.read_latency: LatencyHistogram | None = None
+        """From the receipt of a command to its answer, whoever has served it; None as long as there was none."""
+        self.write_latency: LatencyHistogram | None = None
+        self.long_way = Counts()
+        """What the device server has served for the same LUN of the same nexus."""
+
+    def time_reads(self, nanoseconds: int) -> None:
+        """The reads that the engine has counted since the last call took `nanoseconds` each."""
+        commands = self.read_commands - self.timed_reads
+        self.timed_reads = self.read_commands
+        if self.read_latency is None:
+            self.read_latency = LatencyHistogram()
+        self.read_latency.record(nanoseconds, commands)
+
+    def time_writes(self, nanoseconds: int) -> None:
+        """The writes that the engine has counted since the last call took `nanoseconds` each."""
+        commands = self.write_commands - self.timed_writes
+        self.timed_writes = self.write_commands
+        if self.write_latency is None:
+            self.write_latency = LatencyHistogram()
+        self.write_latency.record(nanoseconds, commands)
+
+    def time_one(self, nanoseconds: int, *, is_read: bool) -> None:
+        """A command that took the long way, and `nanoseconds`."""
+        if is_read:
+            self.read_latency = self.read_latency or LatencyHistogram()
+            self.read_latency.record(nanoseconds)
+        else:
+            self.write_latency = self.write_latency or LatencyHistogram()
+            self.write_latency.record(nanoseconds)
 
     def begin(self) -> None:
         """An access that outlives the current call of the engine starts."""
         self.in_flight += 1
 
-    def end(self) -> None:
-        """Such an access is over. Call it on the main loop."""
-        self.in_flight -= 1
+    def end(self, count: int = 1) -> None:
+        """So many such accesses are over. Call it on the main loop."""
+        self.in_flight -= count
         if not self.in_flight and self.on_idle is not None:
             self.on_idle()

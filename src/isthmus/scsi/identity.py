@@ -1,6 +1,7 @@
 """Who a logical unit is: what INQUIRY and the device identification page say of it, the same after every restart."""
 
 import hashlib
+import string
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -13,7 +14,10 @@ _PRODUCT_LENGTH: Final = 16
 _REVISION_LENGTH: Final = 4
 _SERIAL_LIMIT: Final = 252
 """Bytes: PRODUCT SERIAL NUMBER has a page length of one byte, and stays readable in 255 bytes of allocation length."""
-_NAA_LOCALLY_ASSIGNED: Final = 0x3
+_NAA_REGISTERED: Final = 0x6001405
+"""NAA 6h, IEEE registered extended (SPC-5 §7.7.6.6.5), and the company identifier that LIO signs with: a disk that moves
+here from LIO stays the same disk. udev and multipath name disks by this format and think little of NAA 3h."""
+_VENDOR_DIGITS: Final = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +31,23 @@ class UnitIdentity:
     vendor: str = "ISTHMUS"
     product: str = "VIRTUAL-DISK"
     revision: str = "0001"
+    tells_naa: bool = True
+    """Whether page 83h has it. Multipath software names a disk by NAA wherever there is one, so a disk that comes from
+    a target without would be another disk."""
     eui64: int | None = None
     """An EUI-64 designator, if the unit has one."""
+    product_serial: str = ""
+    """What initiators are told for a serial number, if it is not the one that the unit is known by here."""
+    t10_id: str = ""
+    """The whole T10 vendor ID based designator, if it is not to follow from the other names."""
 
     def __post_init__(self) -> None:
         _check_text("vendor", self.vendor, _VENDOR_LENGTH)
         _check_text("product", self.product, _PRODUCT_LENGTH)
         _check_text("revision", self.revision, _REVISION_LENGTH)
         _check_text("serial number", self.serial, _SERIAL_LIMIT)
+        _check_text("serial number", self.product_serial, _SERIAL_LIMIT)
+        _check_text("T10 identifier", self.t10_id, _SERIAL_LIMIT)
         if not self.serial:
             raise ConfigurationError("the serial number is empty", "give at least one character")
         if self.naa.bit_length() > 128:
@@ -50,13 +63,13 @@ class UnitIdentity:
 
         Initiators take disks of one identity for paths to one disk, so `seed` must not be the same anywhere else:
         `Backstore.identity` is unique on its own machine only, and with the name of the target everywhere. The NAA
-        designator is locally assigned (NAA 3h): nobody gave us an IEEE company identifier to sign with.
+        designator takes the first hexadecimal digits of the serial number, as LIO does, or of its hash if there are too
+        few.
         """
         if serial is None:
             serial = hashlib.sha256(seed.encode()).hexdigest()[:32]
         if naa is None:
-            digest = hashlib.sha256(b"naa\0" + serial.encode()).digest()
-            naa = _NAA_LOCALLY_ASSIGNED << 60 | int.from_bytes(digest[:8]) >> 4
+            naa = _NAA_REGISTERED << 4 * _VENDOR_DIGITS | int(_vendor_digits(serial), 16)
         return cls(serial=serial, naa=naa, product=product)
 
     @property
@@ -77,7 +90,7 @@ class UnitIdentity:
     @property
     def serial_field(self) -> bytes:
         """PRODUCT SERIAL NUMBER, as ASCII."""
-        return self.serial.encode("ascii")
+        return (self.product_serial or self.serial).encode("ascii")
 
     @property
     def naa_designator(self) -> bytes:
@@ -92,7 +105,16 @@ class UnitIdentity:
     @property
     def t10_vendor_designator(self) -> bytes:
         """The T10 vendor ID based designator: the vendor, then what makes the unit unique (SPC-5 §7.7.6.4)."""
+        if self.t10_id:
+            return self.t10_id.encode("ascii")
         return self.vendor_field + self.product_field + self.serial_field
+
+
+def _vendor_digits(serial: str) -> str:
+    digits = "".join(char for char in serial if char in string.hexdigits)
+    if len(digits) < _VENDOR_DIGITS:
+        digits = hashlib.sha256(b"naa\0" + serial.encode()).hexdigest()
+    return digits[:_VENDOR_DIGITS]
 
 
 def _check_text(what: str, text: str, limit: int) -> None:

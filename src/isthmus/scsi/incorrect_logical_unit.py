@@ -29,7 +29,7 @@ def _inquiry(task: Task) -> Response:
 
 
 def _report_luns(task: Task) -> Response:
-    # The list belongs to the nexus and not to a unit, so any LUN will do to ask for it (SPC-5 §6.33).
+    # The list belongs to the nexus and not to a unit, so any LUN will do to ask for it (SPC-5 §6.32).
     return report_luns_of(task.nexus, parse_report_luns(task.cdb))
 
 

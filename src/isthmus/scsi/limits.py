@@ -33,8 +33,17 @@ class Limits:
     max_unmap_descriptors: int
     max_write_same_blocks: int
     unmap_granularity_blocks: int
+    unmap_alignment_blocks: int = 0
+    """Where the first group of blocks begins that are unmapped at once."""
     max_compare_and_write_blocks: int = _MAX_COMPARE_AND_WRITE
     max_atomic_blocks: int = _MAX_ATOMIC
+    atomic_alignment_blocks: int = 0
+    """What the LBA of an atomic write has to be a multiple of; 0 and 1 allow any. The journal needs none: it is the
+    operator's, to have initiators keep to whole physical blocks."""
+    atomic_granularity_blocks: int = 0
+    """What the length of an atomic write, and an atomic boundary, have to be a multiple of; 0 and 1 allow any."""
+    optimal_granularity_blocks: int = 0
+    """OPTIMAL TRANSFER LENGTH GRANULARITY; 0: a physical block."""
     write_same_non_zero: bool = True
     """WSNZ: a WRITE SAME of 0 blocks, which once meant all up to the last one, is refused: it has no bound."""
 

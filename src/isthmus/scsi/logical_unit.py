@@ -24,9 +24,10 @@ from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
 from isthmus.scsi.medium_work import MediumWork, load_medium_failure
 from isthmus.scsi.nexus import Nexus
+from isthmus.scsi.power_conditions import PowerCondition, PowerConditions
 from isthmus.scsi.range_lock import RangeLock
-from isthmus.scsi.readiness import PowerCondition
 from isthmus.scsi.sbc.write_atomic import can_write_atomically, open_journal
+from isthmus.scsi.self_tests import SelfTestResults, SelfTests
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.mode_pages import ModePages
 from isthmus.scsi.spc.reservation_record import load_reservations
@@ -38,6 +39,7 @@ from isthmus.scsi.task import TASK_ABORTED, Response, Task, TaskAttribute
 from isthmus.scsi.task_set import TaskSet
 from isthmus.scsi.task_set_rules import QueueErrorManagement
 from isthmus.scsi.thresholds import ThresholdMonitor
+from isthmus.scsi.throttle import RateLimits, Throttle
 from isthmus.scsi.timestamp import Clock, Timestamp, stopped_clock
 from isthmus.scsi.unit_attention import UnitAttentions
 from isthmus.scsi.unit_grants import UnitGrants
@@ -75,14 +77,16 @@ class LogicalUnit:
         `removable`: the medium can be ejected and loaded (RMB). `third_party_copy`: the unit can copy, and be copied from
         and to. `state` keeps what must outlive a restart; without one it is kept in memory. Raises `ConfigurationError` for
         a record of it that cannot be read; with `accept_lost_reservations`, the initiators have to replace damaged
-        reservations instead, before they can use the unit. `call_later` times transitions between access states, and
-        what `erase_rate` asks for: format and sanitize operations move at most so many bytes a second. `alua_group` is
+        reservations instead, before they can use the unit. `call_later` times transitions between access states and power
+        conditions, and what `erase_rate` asks for: format and sanitize operations move at most so many bytes a second. `alua_group` is
         the target port group of every port that is put into no other.
         """
         if block_length not in BLOCK_LENGTHS:
             raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
         self.backstore = backstore
         self.table = table if backstore.capabilities.discard else table.without_discard()
+        if not backstore.capabilities.encrypts:
+            self.table = self.table.without_encryption()
         self.block_length = block_length
         self.physical_block_length = max(
             block_length, physical_block_length or backstore.capabilities.physical_block_length
@@ -121,11 +125,20 @@ class LogicalUnit:
 
     def _set_up_copies(self, services: CopyServices | None) -> None:
         """Without `services` the unit takes no part in third-party copies, and knows none of their commands."""
-        self.copy_manager = None if services is None else CopyManager(services, self.refresh_grants)
+        self.copy_manager: CopyManager | None = None
+        self.offer_copies(services)
         if self.copy_manager is None:
             self.table = self.table.without_copies()
         self.visits = Visits()
         """What goes on here for tasks of other units."""
+
+    def offer_copies(self, services: CopyServices | None) -> None:
+        """Take part in third-party copies from now on; without `services`, not any more: those under way end."""
+        if services is None and self.copy_manager is not None:
+            self.copy_manager.reset()
+            self.copy_manager = None
+        elif services is not None and self.copy_manager is None:
+            self.copy_manager = CopyManager(services, self.refresh_grants)
 
     def _set_up_mode(self) -> None:
         """The mode parameters, and what compares with them."""
@@ -146,13 +159,20 @@ class LogicalUnit:
 
     def _set_up_medium(self) -> None:
         """How the medium is after power on."""
+        self.lowest_aligned_lba = 0
+        """The first block at the start of a physical one (SBC-4 §5.21.2): 14 bits."""
+        self.rotation_rate = 0
+        """Rotations a minute, for a medium that rotates; 0: nobody knows."""
         self.medium_present = True
         """Cleared when the medium of a removable unit is ejected (SBC-4 §5.31)."""
         self.medium_work: MediumWork | None = None
         """The format or sanitize operation that is going on."""
         self.medium_failure = load_medium_failure(self.state, self.identity.serial)
         """What such an operation that failed, or was interrupted, has left behind."""
-        self.power_condition = PowerCondition.ACTIVE
+        self.self_tests = SelfTests(SelfTestResults.load(self.state, self.identity.serial))
+        self.power = PowerConditions(self)
+        self.throttle: Throttle | None = None
+        """What limits the use of the unit; None: nothing."""
         self.started = True
         """Cleared by START STOP UNIT; the unit is then not ready (SBC-4 §5.31)."""
         self.prevent_removal: set[Nexus] = set()
@@ -176,8 +196,8 @@ class LogicalUnit:
     @property
     def is_ready(self) -> bool:
         """Whether nothing but the nexus and the command can stand in the way of an access to the medium."""
-        works = self.medium_work is None and self.medium_failure is None
-        return self.started and self.medium_present and works and self.power_condition is PowerCondition.ACTIVE
+        works = self.medium_work is None and self.medium_failure is None and not self.self_tests.in_foreground
+        return self.started and self.medium_present and works and self.power.condition is PowerCondition.ACTIVE
 
     @property
     def nexuses(self) -> frozenset[Nexus]:
@@ -190,6 +210,7 @@ class LogicalUnit:
         self.alua.add_port(nexus.relative_target_port_id)
         self.grants.attach(nexus, self)
         self.unit_attentions.attach(nexus)
+        self.power.nexus_attached()
         self.unit_attentions.establish(nexus, Sense.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED)
 
     def lose(self, nexus: Nexus, done: Callable[[], None]) -> None:
@@ -232,7 +253,17 @@ class LogicalUnit:
         resumes = self.mode.task_set_rules.queue_error_management is QueueErrorManagement.RESUME
         port = nexus.relative_target_port_id
         at_once = self.alua.is_active(port) and not self.alua.group_of(port).command_delay
-        return resumes and at_once and not self.task_set.holds_back(nexus)
+        return self.throttle is None and resumes and at_once and not self.task_set.holds_back(nexus)
+
+    def limit(self, limits: RateLimits, clock: Callable[[], float]) -> None:
+        """Let `limits` hold from now on; `clock` tells seconds and never goes back. Without `call_later` there are none."""
+        if self.throttle is not None:
+            self.throttle.change(limits)
+        elif limits.any and self.call_later is not None:
+            self.throttle = Throttle(limits, clock, self.call_later)
+        if not limits.any:
+            self.throttle = None
+        self.refresh_grants()
 
     def refresh_grants(self) -> None:
         """Recompute what the engine may do alone. Whoever changes something that a grant depends on calls this."""
@@ -314,8 +345,9 @@ class LogicalUnit:
             self.copy_manager.reset()
         self.deferred_errors.clear()
         self.buffers.clear()
+        self.self_tests.abort()
         self.started = True
-        self.power_condition = PowerCondition.ACTIVE
+        self.power.reset()
         self.unit_attentions.establish_for_all(sense)
         self.refresh_grants()
 

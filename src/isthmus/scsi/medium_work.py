@@ -8,14 +8,15 @@ A medium is sound, being worked on, or left behind by an operation that failed (
       └──── begin and all steps done, or (sanitize, unrestricted) EXIT FAILURE MODE ────┘
 
 Before the first block changes the state store holds a record of the operation, and it holds it until the last is
-durable. So a medium of which nobody knows how far it has come is not sound after a restart either. It is not worked on
-further then without being asked: what is served under the same name may be another medium by now.
+durable. So a medium of which nobody knows how far it has come is not sound after a restart either. A sanitize operation
+goes on then (`medium_plan`, `resume_medium_work`), if the medium shows that it is the one; a format operation has failed.
 """
 
 import enum
 import errno
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ from isthmus.backstores.operations import Barrier, BlockOperation, Flush
 from isthmus.errors import BackstoreError, ConfigurationError
 from isthmus.scsi.background import Background, BackgroundSteps, OnOver
 from isthmus.scsi.deferred_errors import deferring
+from isthmus.scsi.medium_plan import Interrupted, MediumPlan, is_begun
 from isthmus.scsi.sense import CheckCondition, ProgressIndication, Sense, SenseData
 from isthmus.scsi.state_store import MEDIUM_WORK, SaveState, UnitStateStore
 from isthmus.scsi.waiting import Until
@@ -39,6 +41,8 @@ __all__ = [
     "behind_the_status",
     "forget_medium_failure",
     "load_medium_failure",
+    "resume_medium_work",
+    "sanitize_medium",
     "work_on_medium",
 ]
 
@@ -122,6 +126,8 @@ class MediumFailure:
     operation: MediumOperation
     unrestricted: bool = False
     """AUSE: EXIT FAILURE MODE may declare the medium sound (SBC-4 §4.11.4)."""
+    interrupted: Interrupted | None = None
+    """It has not failed: the server has ended, and the operation can go on from here."""
 
     @property
     def sense_data(self) -> SenseData:
@@ -130,7 +136,14 @@ class MediumFailure:
 
     def to_bytes(self) -> bytes:
         """The record."""
-        return f"{self.operation.value}{' unrestricted' if self.unrestricted else ''}\n".encode("ascii")
+        plan = "" if self.interrupted is None else f"{self.interrupted.to_text()}\n"
+        return f"{self.operation.value}{' unrestricted' if self.unrestricted else ''}\n{plan}".encode("ascii")
+
+    def at(self, done: int) -> "MediumFailure":
+        """The same, with everything up to position `done` durable."""
+        if self.interrupted is None:
+            return self
+        return replace(self, interrupted=replace(self.interrupted, done=done))
 
 
 _RECORDS: Final = {
@@ -148,12 +161,51 @@ def load_medium_failure(store: UnitStateStore, unit_serial: str) -> MediumFailur
     record = store.load(unit_serial, MEDIUM_WORK)
     if record is None:
         return None
-    if record not in _RECORDS:
+    what, newline, plan = record.partition(b"\n")
+    try:
+        failure = _RECORDS[what + newline]
+        return replace(failure, interrupted=Interrupted.from_text(plan.decode("ascii"))) if plan else failure
+    except (KeyError, ValueError):
         raise ConfigurationError(
             f"the state of an operation on the medium of unit {unit_serial} is of an unknown form",
             "serve it with the version of Isthmus that has written it",
-        )
-    return _RECORDS[record]
+        ) from None
+
+
+def sanitize_medium(unit: "LogicalUnit", plan: MediumPlan, *, unrestricted: bool, start: int = 0) -> BackgroundSteps:
+    """`work_on_medium` for a sanitize operation by `plan`, which goes on after a restart; here from position `start` on."""
+    return work_on_medium(
+        unit,
+        MediumOperation.SANITIZE,
+        lambda: plan.steps(start),
+        total=plan.total,
+        unrestricted=unrestricted,
+        interrupted=Interrupted(plan, start),
+    )
+
+
+def resume_medium_work(unit: "LogicalUnit") -> BackgroundSteps | None:
+    """Go on with the operation that the last run of the server has not ended; None if there is none to go on with."""
+    failure = unit.medium_failure
+    if failure is None or failure.interrupted is None or unit.read_only:
+        return None
+    return _resumed(unit, failure, failure.interrupted)
+
+
+def _resumed(unit: "LogicalUnit", failure: MediumFailure, interrupted: Interrupted) -> BackgroundSteps:
+    plan, done = interrupted.plan, interrupted.done
+    unit.medium_work = MediumWork(failure.operation, plan.total, done)
+    unit.refresh_grants()
+    is_same = plan.length == unit.num_blocks * unit.block_length
+    try:
+        is_same = is_same and (yield from is_begun(interrupted, unit.block_length))
+    except BackstoreError:
+        is_same = False
+    if is_same:
+        yield from sanitize_medium(unit, plan, unrestricted=failure.unrestricted, start=done)
+    else:
+        yield from _fail(unit, replace(failure, interrupted=None))
+        raise CheckCondition(failure.operation.failed)
 
 
 def work_on_medium(
@@ -163,17 +215,21 @@ def work_on_medium(
     *,
     total: int,
     unrestricted: bool = False,
+    interrupted: Interrupted | None = None,
 ) -> BackgroundSteps:
     """Do `steps`, which change `total` bytes, while nothing else gets at the medium of `unit`.
 
     Raises `CheckCondition` if one of them fails; the medium is then marked as left behind. Raises `BackstoreError`, with
-    nothing changed, if not even the record could be saved.
+    nothing changed, if not even the record could be saved. With `interrupted` a restart does not end the work, which
+    begins at the position that stands there.
     """
     failure = MediumFailure(operation, unrestricted)
-    work = unit.medium_work = MediumWork(operation, total)
+    lasting = replace(failure, interrupted=interrupted)
+    unit.self_tests.abort()
+    work = unit.medium_work = MediumWork(operation, total, interrupted.done if interrupted else 0)
     unit.refresh_grants()
     try:
-        yield SaveState(unit.state, unit.identity.serial, MEDIUM_WORK, failure.to_bytes())
+        yield SaveState(unit.state, unit.identity.serial, MEDIUM_WORK, lasting.to_bytes())
     except BackstoreError as error:
         _end(unit, unit.medium_failure)
         if work.recorded(error):
@@ -187,13 +243,24 @@ def work_on_medium(
             _check_extent(unit, step)
             yield step
             work.done += step.extent[1]
+            if interrupted is not None and interrupted.plan.is_checkpoint(work.done - step.extent[1], work.done):
+                yield Flush()
+                yield SaveState(unit.state, unit.identity.serial, MEDIUM_WORK, lasting.at(work.done).to_bytes())
             yield from _pause(unit, step)
         yield Flush()
         yield SaveState(unit.state, unit.identity.serial, MEDIUM_WORK, None)
     except BackstoreError:
-        _end(unit, failure)
+        yield from _fail(unit, failure, was_lasting=interrupted is not None)
         raise CheckCondition(operation.failed) from None
     _end(unit, None)
+
+
+def _fail(unit: "LogicalUnit", failure: MediumFailure, *, was_lasting: bool = True) -> BackgroundSteps:
+    """The medium is left behind; what has failed is not tried again by a restart."""
+    if was_lasting:
+        with suppress(BackstoreError):
+            yield SaveState(unit.state, unit.identity.serial, MEDIUM_WORK, failure.to_bytes())
+    _end(unit, failure)
 
 
 def behind_the_status(unit: "LogicalUnit", nexus: "Nexus", work: BackgroundSteps) -> BackgroundSteps:

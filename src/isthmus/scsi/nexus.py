@@ -31,6 +31,7 @@ class Nexus:
     """
 
     __slots__ = (
+        "command_window",
         "grants",
         "initiator_name",
         "initiator_port_name",
@@ -62,6 +63,8 @@ class Nexus:
         self.initiator_port_name = initiator_port_name(initiator_name, isid)
         self.target_port_name = target_port_name(target_name, target_portal_group_tag)
         self.mappings = mappings
+        self.command_window = 0
+        """Commands that can be under way at once; set by whoever opens the session. 0: nobody says."""
         self.grants: dict[int, FastPathGrant] = {}
         """By the encoded LUN field; kept up to date by the logical units, read by the engine."""
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OnResized",
     "change_identity",
+    "change_medium",
     "change_write_protection",
     "follow_size",
     "map_lun",
@@ -80,6 +81,20 @@ def change_identity(unit: "LogicalUnit", identity: UnitIdentity) -> None:
     if identity != unit.identity:
         unit.identity = identity
         unit.unit_attentions.establish_for_all(Sense.INQUIRY_DATA_HAS_CHANGED)
+
+
+def change_medium(unit: "LogicalUnit", *, present: bool) -> None:
+    """Take the medium of `unit` out, or put one in; raises `ConfigurationError` if an initiator has locked it in.
+
+    What is under way ends as it would have. Whoever has not seen the change hears that it may be another medium.
+    """
+    if not present and unit.prevent_removal:
+        names = ", ".join(sorted({nexus.initiator_name for nexus in unit.prevent_removal}))
+        raise ConfigurationError(f"{names} prevents the removal of the medium", "unmount it there first")
+    unit.medium_present = present
+    if present:
+        unit.unit_attentions.establish_for_all(Sense.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED)
+    unit.refresh_grants()
 
 
 def change_write_protection(unit: "LogicalUnit", *, read_only: bool) -> None:

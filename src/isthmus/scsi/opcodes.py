@@ -52,7 +52,7 @@ class AccessClass(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandDescriptor:
-    """One row. `usage` is the CDB usage mask: a bit is set where the CDB field is looked at (SPC-5 §6.35.3).
+    """One row. `usage` is the CDB usage mask: a bit is set where the CDB field is looked at (SPC-5 §6.34.3).
 
     The first byte of `usage` is the opcode; where there is a service action, its field of `usage` holds the action.
     """
@@ -76,6 +76,8 @@ class CommandDescriptor:
     """The operations on the whole medium whose failure this command is a way out of (SBC-4 §4.11.4, §4.33)."""
     needs_discard: bool = False
     """Only a unit whose backstore can give room back has this command."""
+    needs_encryption: bool = False
+    """Only a unit whose backstore encrypts has this command."""
     needs_atomic_writes: bool = False
     """Only a unit that can keep the promise of an atomic write has this command."""
     needs_copy_manager: bool = False

@@ -1,10 +1,10 @@
 """Whether a logical unit can get at its medium, and what it says if not (SPC-5 §5.13.8, SBC-4 §4.11, §4.33).
 
 What stands in the way, first what is told first: a sanitize operation that goes on or has failed, a medium that is not
-there, a format operation that goes on or has failed, a unit that was stopped.
+there, a format operation that goes on or has failed, a unit that was stopped. A self-test in the foreground lets only the
+commands run that run beside a sanitize operation (SPC-5 §5.15.4.2).
 """
 
-import enum
 from typing import TYPE_CHECKING
 
 from isthmus.scsi.medium_work import MediumFailure, MediumOperation, MediumWork
@@ -14,15 +14,7 @@ from isthmus.scsi.sense import Sense, SenseData
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
 
-__all__ = ["PowerCondition", "leaves_low_power", "state_sense", "unreadiness"]
-
-
-class PowerCondition(enum.Enum):
-    """The power conditions that START STOP UNIT can ask for, stopped apart (SPC-5 §5.13); the sense tells of them."""
-
-    ACTIVE = None
-    IDLE = Sense.IDLE_CONDITION_ACTIVATED_BY_COMMAND
-    STANDBY = Sense.STANDBY_CONDITION_ACTIVATED_BY_COMMAND
+__all__ = ["leaves_low_power", "state_sense", "unreadiness"]
 
 
 def unreadiness(unit: "LogicalUnit", row: CommandDescriptor) -> SenseData | None:
@@ -30,16 +22,21 @@ def unreadiness(unit: "LogicalUnit", row: CommandDescriptor) -> SenseData | None
     state = unit.medium_work or _unrecovered(unit, row)
     if state is not None and state.operation is MediumOperation.SANITIZE:
         return None if row.runs_while_sanitizing else state.sense_data
+    test = unit.self_tests.running
+    if test is not None and test.code.in_foreground and not row.runs_while_sanitizing:
+        return test.sense_data
     return _medium_state(unit, state) if row.needs_medium else None
 
 
 def state_sense(unit: "LogicalUnit") -> SenseData:
-    """What REQUEST SENSE says of the state of the unit (SPC-5 §6.39)."""
+    """What REQUEST SENSE says of the state of the unit (SPC-5 §6.38)."""
     state = unit.medium_work or unit.medium_failure
     if state is not None and state.operation is MediumOperation.SANITIZE:
         return state.sense_data
-    quiet = SenseData(sense=unit.power_condition.value or Sense.NO_ADDITIONAL_SENSE_INFORMATION)
-    return _medium_state(unit, state) or quiet
+    test = unit.self_tests.running
+    if test is not None:
+        return test.sense_data
+    return _medium_state(unit, state) or SenseData(sense=unit.power.sense)
 
 
 def leaves_low_power(row: CommandDescriptor) -> bool:

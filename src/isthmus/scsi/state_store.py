@@ -14,9 +14,11 @@ __all__ = [
     "ACCESS_STATES",
     "ATOMIC_WRITE",
     "IDENTIFYING_INFORMATION",
+    "MEDIA_KEY",
     "MEDIUM_WORK",
     "MODE_PAGES",
     "RESERVATIONS",
+    "SELF_TESTS",
     "MemoryStateStore",
     "SaveState",
     "UnitStateStore",
@@ -31,7 +33,11 @@ RESERVATIONS: Final = "reservations"
 MODE_PAGES: Final = "mode-pages"
 """The saved values of the mode pages (SPC-5 §5.11)."""
 IDENTIFYING_INFORMATION: Final = "identifying-information"
-"""What SET IDENTIFYING INFORMATION has set (SPC-5 §6.48)."""
+"""What SET IDENTIFYING INFORMATION has set (SPC-5 §6.42)."""
+MEDIA_KEY: Final = "media-key"
+"""The key under which everything on the medium is encrypted (`backstores/encrypted.py`): a secret."""
+SELF_TESTS: Final = "self-tests"
+"""What came of the last self-tests (SPC-5 §7.3.16)."""
 MEDIUM_WORK: Final = "medium-work"
 """A format or sanitize operation that is not over, or that has failed (SBC-4 §4.11, §4.33)."""
 

@@ -4,53 +4,19 @@ The engine counts what it serves alone in its grants; the device server counts t
 counts, so the sum is the truth. Counters do not outlive the process.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from isthmus.backstores.operations import BlockOperation, MapStatus, Read
+from isthmus.scsi.counts import Counts
 from isthmus.scsi.opcodes import CommandDescriptor
 from isthmus.scsi.sbc.block_range import BlockRange
 from isthmus.scsi.status import Status
 
 if TYPE_CHECKING:
-    from isthmus.scsi.fast_path_grant import FastPathGrant
     from isthmus.scsi.task import Response, Task
     from isthmus.scsi.unit_grants import UnitGrants
 
-__all__ = ["Counts", "UnitStatistics"]
-
-
-@dataclass(slots=True, kw_only=True)
-class Counts:
-    """Sums since some moment."""
-
-    read_commands: int = 0
-    write_commands: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
-    bytes_verified: int = 0
-    read_errors: int = 0
-    """Commands that ended since the storage could not read."""
-    write_errors: int = 0
-    verify_errors: int = 0
-
-    @classmethod
-    def of_grants(cls, grants: Iterable["FastPathGrant"]) -> "Counts":
-        """What the engine has served under `grants`."""
-        counts = cls()
-        for grant in grants:
-            counts.read_commands += grant.read_commands
-            counts.bytes_read += grant.read_bytes
-            counts.write_commands += grant.write_commands
-            counts.bytes_written += grant.write_bytes
-        return counts
-
-    def __sub__(self, other: "Counts") -> "Counts":
-        return Counts(**{name: getattr(self, name) - getattr(other, name) for name in self.__slots__})
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+__all__ = ["UnitStatistics", "kind_of"]
 
 
 class UnitStatistics:
@@ -63,12 +29,17 @@ class UnitStatistics:
         self._reset_at = Counts()
 
     @property
+    def since_start(self) -> Counts:
+        """The sums since the process has started."""
+        return self._sum()
+
+    @property
     def since_reset(self) -> Counts:
         """The sums since the counters were reset, or since the process has started."""
         return self._sum() - self._reset_at
 
     def reset(self) -> None:
-        """Start from 0 (LOG SELECT with PCR, SPC-5 §6.9)."""
+        """Start from 0 (LOG SELECT with PCR, SPC-5 §6.8)."""
         self._reset_at = self._sum()
 
     def _sum(self) -> Counts:
@@ -76,25 +47,38 @@ class UnitStatistics:
 
     def count(self, task: "Task", response: "Response") -> None:
         """A command has ended."""
-        row = task.descriptor
-        kind = None if row is None or response.status is not Status.GOOD else _KINDS.get(_key(row))
-        if kind == "read":
-            self._counts.read_commands += 1
-            self._counts.bytes_read += memoryview(response.data_in).nbytes
-        elif kind == "write":
-            self._counts.write_commands += 1
-            self._counts.bytes_written += sum(map(len, task.data_out))
-        elif kind == "verify" and isinstance(task.command, BlockRange):
-            self._counts.bytes_verified += task.command.length
+        kind = kind_of(task) if response.status is Status.GOOD else None
+        if kind is None:
+            return
+        for counts in self._counts_of(task):
+            if kind == "read":
+                counts.read_commands += 1
+                counts.bytes_read += memoryview(response.data_in).nbytes
+            elif kind == "write":
+                counts.write_commands += 1
+                counts.bytes_written += sum(map(len, task.data_out))
+            elif isinstance(task.command, BlockRange):
+                counts.bytes_verified += task.command.length
+
+    def _counts_of(self, task: "Task") -> tuple[Counts, ...]:
+        """Of the unit, and of the LUN through which the task has come, if that is still there."""
+        grant = task.nexus.grants.get(task.lun)
+        return (self._counts,) if grant is None else (self._counts, grant.long_way)
 
     def count_error(self, task: "Task", operation: BlockOperation | None) -> None:
         """The storage has failed in an `operation` of `task`."""
-        if task.descriptor is not None and _KINDS.get(_key(task.descriptor)) == "verify":
-            self._counts.verify_errors += 1
-        elif isinstance(operation, (Read, MapStatus)):
-            self._counts.read_errors += 1
-        else:
-            self._counts.write_errors += 1
+        for counts in self._counts_of(task):
+            if kind_of(task) == "verify":
+                counts.verify_errors += 1
+            elif isinstance(operation, (Read, MapStatus)):
+                counts.read_errors += 1
+            else:
+                counts.write_errors += 1
+
+
+def kind_of(task: "Task") -> str | None:
+    """read, write or verify; None: a command that moves no logical blocks."""
+    return None if task.descriptor is None else _KINDS.get(_key(task.descriptor))
 
 
 def _key(row: CommandDescriptor) -> tuple[int, int | None]:

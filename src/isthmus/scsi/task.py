@@ -32,6 +32,9 @@ class TaskState(enum.Enum):
     """Aborted while a block operation is under way: it ends, unseen, when that operation does."""
     ENDED = "ended"
 
+    __hash__ = object.__hash__
+    """That of `Enum` is written in Python, and every step of a task looks its state up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -64,6 +67,7 @@ class Task:
 
     __slots__ = (
         "attribute",
+        "began",
         "cdb",
         "command",
         "data_in_length",
@@ -98,6 +102,8 @@ class Task:
         self.tag = tag
         self.cdb = cdb
         self.owner = owner
+        self.began = 0
+        """When it came, in nanoseconds of the transport's clock, for the transport alone."""
         self.attribute = attribute
         self.data_in_length = data_in_length
         """Bytes: how much data-in the initiator expects."""

@@ -55,6 +55,9 @@ class TaskInput(enum.Enum):
     ABORT_AT_REST = "it is aborted while none of its block operations is under way"
     ABORT_IN_OPERATION = "it is aborted while one of its block operations is under way"
 
+    __hash__ = object.__hash__
+    """As that of `TaskState`."""
+
 
 TRANSITIONS: Final[dict[tuple[TaskState, TaskInput], TaskState]] = {
     (TaskState.DORMANT, TaskInput.ENABLE): TaskState.ENABLED,
@@ -162,6 +165,15 @@ class TaskSet:
 
     def __contains__(self, task: Task) -> bool:
         return task in self._entries
+
+    @property
+    def limit(self) -> int | None:
+        """How many tasks can be in the set, if that is not left to us; those that are in it beyond that stay."""
+        return None if self._limit == TASK_LIMIT else self._limit
+
+    @limit.setter
+    def limit(self, limit: int | None) -> None:
+        self._limit = TASK_LIMIT if limit is None else limit
 
     @property
     def is_full(self) -> bool:
@@ -314,7 +326,7 @@ class TaskSet:
     def _enable_candidates(self) -> None:
         # A task that ends inside its own run comes back here: the loop below goes on for it, so that a long row of
         # such tasks does not nest.
-        if self._enabling:
+        if self._enabling or not self._candidates:
             return
         self._enabling = True
         try:
@@ -326,10 +338,15 @@ class TaskSet:
             self._enabling = False
 
     def _next_enabled(self) -> _Entry | None:
-        return next((entry for entry in self._candidates.values() if self._may_run(entry)), None)
+        for entry in self._candidates.values():
+            if self._may_run(entry):
+                return entry
+        return None
 
     def _may_run(self, entry: _Entry) -> bool:
         attribute, nexus = entry.task.attribute, entry.task.nexus
+        if attribute is TaskAttribute.SIMPLE and not (self._faulted or self._head_of_queue or self._ordered):
+            return self._simple_may_run(entry)
         if attribute is TaskAttribute.ACA:
             return True
         if self.is_blocked(nexus):

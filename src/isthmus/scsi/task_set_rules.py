@@ -1,4 +1,4 @@
-"""What the Control mode page says of task sets, as values (SPC-5 §7.5.10)."""
+"""What the Control mode page says of task sets, as values (SPC-5 §7.5.11)."""
 
 import enum
 from dataclasses import dataclass

@@ -86,7 +86,7 @@ class UnitAttentions:
         return SenseData(sense=sense, information=self.information.get(sense))
 
     def discard(self, nexus: "Nexus", sense: Sense) -> None:
-        """Clear `sense` alone: an event told by other means (REPORT LUNS, SPC-5 §6.33)."""
+        """Clear `sense` alone: an event told by other means (REPORT LUNS, SPC-5 §6.32)."""
         queue = self._queues.get(nexus)
         if queue and sense in queue:
             queue.remove(sense)

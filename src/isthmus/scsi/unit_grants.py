@@ -2,17 +2,22 @@
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from isthmus.scsi.counts import Counts
 from isthmus.scsi.fast_path_grant import FastPathGrant
+from isthmus.scsi.latency import LatencyHistogram
 from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.nexus import LunMapping, Nexus
-from isthmus.scsi.statistics import Counts
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
 
 __all__ = ["UnitGrants"]
+
+UNCOUNTED: Final = 128
+"""Tasks: a limit of so many or more is no reason to count the writes of the engine, too. It is what LIO saves for every
+file, so most disks that come from there have it; and the crew of a backstore does fewer at once anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class UnitGrants:
         self._places: dict[Nexus, list[_Place]] = {}
         self._leaving: set[FastPathGrant] = set()
         self._retired = Counts()
+        self._retired_reads: LatencyHistogram | None = None
+        self._retired_writes: LatencyHistogram | None = None
         self._waiters: list[tuple[set[FastPathGrant], Callable[[], None]]] = []
 
     @property
@@ -77,7 +84,20 @@ class UnitGrants:
                 self._leaving.add(place.grant)
                 self._watch(place.grant)
             else:
-                self._retired += Counts.of_grants((place.grant,))
+                self._retire(place.grant)
+
+    def _retire(self, grant: FastPathGrant) -> None:
+        self._retired += Counts.of_grants((grant,))
+        self._retired_reads = LatencyHistogram.sum_of((self._retired_reads, grant.read_latency))
+        self._retired_writes = LatencyHistogram.sum_of((self._retired_writes, grant.write_latency))
+
+    def latencies(self) -> tuple[LatencyHistogram | None, LatencyHistogram | None]:
+        """How long the reads and the writes through all grants that there were have taken."""
+        grants = [place.grant for places in self._places.values() for place in places] + list(self._leaving)
+        return (
+            LatencyHistogram.sum_of((self._retired_reads, *(grant.read_latency for grant in grants))),
+            LatencyHistogram.sum_of((self._retired_writes, *(grant.write_latency for grant in grants))),
+        )
 
     @property
     def counts(self) -> Counts:
@@ -85,11 +105,20 @@ class UnitGrants:
         standing = [place.grant for places in self._places.values() for place in places]
         return self._retired + Counts.of_grants((*standing, *self._leaving))
 
+    @property
+    def any_in_flight(self) -> bool:
+        """Whether the engine reads or writes under any of them now."""
+        return bool(self._leaving) or any(place.grant.in_flight for places in self._places.values() for place in places)
+
     def refresh(self, unit: "LogicalUnit") -> None:
         """Recompute what each grant allows, and the capacity."""
-        quiet = unit.is_ready and not unit.range_lock.exclusive_pending
+        quiet = unit.is_ready and not unit.range_lock.exclusive_pending and not unit.backstore.pass_through
         cached = unit.mode.write_cache_enabled or not unit.backstore.write_back
-        writable = cached and not (unit.read_only or unit.mode.software_write_protect or unit.has_tokens)
+        writable = (
+            cached
+            and self._fits(unit.task_set.limit)
+            and not (unit.read_only or unit.mode.software_write_protect or unit.has_tokens)
+        )
         awaited = {grant for grants, _ in self._waiters for grant in grants}
         for nexus, places in self._places.items():
             heard_all = unit.unit_attentions.pending(nexus) is None and not unit.deferred_errors.pending(nexus)
@@ -101,6 +130,10 @@ class UnitGrants:
                 grant.num_blocks = unit.num_blocks
                 grant.reads = reads and grant not in awaited
                 grant.writes = writes and grant not in awaited and not place.mapping.read_only
+
+    def _fits(self, limit: int | None) -> bool:
+        """Whether all nexuses together cannot have more tasks than `limit`: nobody counts what the engine does alone."""
+        return limit is None or limit >= UNCOUNTED or sum(nexus.command_window for nexus in self._places) <= limit
 
     def when_idle(self, done: Callable[[], None], nexuses: Collection[Nexus] | None = None) -> None:
         """Call `done` once no access under a grant of `nexuses` (default: of all) is under way: at once if none is.
@@ -125,7 +158,7 @@ class UnitGrants:
         grant.on_idle = None
         if grant in self._leaving:
             self._leaving.remove(grant)
-            self._retired += Counts.of_grants((grant,))
+            self._retire(grant)
         for grants, _ in self._waiters:
             grants.discard(grant)
         over = [done for grants, done in self._waiters if not grants]

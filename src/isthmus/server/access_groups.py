@@ -33,7 +33,7 @@ def alua_port_group(settings: AluaGroup) -> AluaPortGroup:
         alua_group_id=_identifier(settings),
         name=settings.name,
         state=_state(settings),
-        status_code=AluaStatusCode(_parameter(settings, "alua_access_status")),
+        status_code=_status(settings),
         preferred=bool(_parameter(settings, "preferred")),
         access_type=AluaAccessType(_parameter(settings, "alua_access_type")),
         supported_states=frozenset(state for name, state in _SUPPORT.items() if _parameter(settings, name)),
@@ -61,6 +61,8 @@ def apply_groups(unit: LogicalUnit, settings: Backstore, before: Backstore | Non
         else:
             _update(present, group)
             old = known.get(alua_group_id)
+            if old is None or _status(old) is not group.status_code:
+                present.status_code = group.status_code
             if old is None or _state(old) is not group.state:
                 unit.alua.set_state(alua_group_id, group.state)
     unit.refresh_grants()
@@ -84,6 +86,10 @@ def _state(settings: AluaGroup) -> AluaAccessState:
     """The state that the operator wants. A whole group that is offline can be reached no better than an unavailable one."""
     state = AluaAccessState(_parameter(settings, "alua_access_state"))
     return AluaAccessState.UNAVAILABLE if state is AluaAccessState.OFFLINE else state
+
+
+def _status(settings: AluaGroup) -> AluaStatusCode:
+    return AluaStatusCode(_parameter(settings, "alua_access_status"))
 
 
 def _surplus(unit: LogicalUnit, wanted: Mapping[int, AluaGroup]) -> Iterable[int]:

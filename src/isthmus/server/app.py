@@ -9,25 +9,29 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import structlog
 import uvloop
 
+from isthmus import events
 from isthmus.backstores.base import Backstore
 from isthmus.engine.reference import ReferenceEngine
 from isthmus.iscsi.login_policy import Authentication, LoginCompleted
-from isthmus.iscsi.parameters import Offers
+from isthmus.iscsi.parameters import Keepalive, Offers
 from isthmus.iscsi.text import TextExchange
 from isthmus.scsi.copy.manager import CopyServices
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.nexus import LunMapping
 from isthmus.scsi.task_router import TaskRouter
-from isthmus.server.listener import Listener, LoginLimiter, bind
+from isthmus.server.descriptors import raise_descriptor_limit
+from isthmus.server.listener import Listener, LoginLimiter, bind, route_of
 from isthmus.server.login_phase import LoginPhase
 from isthmus.server.login_policy import Directory, PortalPolicy
 from isthmus.server.machine import machine_identity
-from isthmus.server.options import Portal, ServeOptions
+from isthmus.server.media_keys import keyed
+from isthmus.server.options import NOPIN_RESPONSE_TIMEOUT, Portal, ServeOptions
+from isthmus.server.resuming import resume
 from isthmus.server.send_targets import text_exchange
+from isthmus.server.serve_settings import apply_attributes, copies
 from isthmus.server.state_directory import StateDirectory, default_state_directory
 from isthmus.server.stopping import drain, log_internal_error, stop_or_exit
 from isthmus.server.unit_watch import UnitWatch
@@ -40,14 +44,13 @@ __all__ = ["Server", "run"]
 _TAG: Final = 1
 """The one portal group of a target served from the command line."""
 
-_log = structlog.get_logger()
-
 
 def run(options: ServeOptions) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit status. SIGHUP: look at the sizes of files and devices again.
 
     Raises `ConfigurationError` if it cannot start.
     """
+    raise_descriptor_limit()
     backstores = open_units(options)
     try:
         units = make_units(options, backstores)
@@ -64,23 +67,31 @@ def run(options: ServeOptions) -> int:
 def make_units(options: ServeOptions, backstores: Sequence[Backstore]) -> list[LogicalUnit]:
     """A logical unit over each backstore, as it was left; raises `ConfigurationError` if its state cannot be read."""
     store = StateDirectory(options.state_directory or default_state_directory())
-    return [
+    services = CopyServices(randomness=secrets.token_bytes, clock=time.monotonic)
+    identities = [
+        UnitIdentity.derived(f"{machine_identity()} {options.target_name} {backstore.identity}")
+        for backstore in backstores
+    ]
+    units = [
         LogicalUnit(
-            backstore,
+            keyed(backstore, store, identity.serial, encrypt=options.encrypt),
             block_length=options.block_length,
             physical_block_length=options.physical_block_length,
             read_only=options.read_only,
             removable=options.removable,
-            identity=UnitIdentity.derived(f"{machine_identity()} {options.target_name} {backstore.identity}"),
+            identity=identity,
             state=store,
-            third_party_copy=CopyServices(randomness=secrets.token_bytes, clock=time.monotonic),
+            third_party_copy=services if copies(options.attributes) else None,
             clock=_clock,
             call_later=_call_later,
             erase_rate=options.erase_rate,
             accept_lost_reservations=options.replace_lost_reservations,
         )
-        for backstore in backstores
+        for backstore, identity in zip(backstores, identities, strict=True)
     ]
+    for unit in units:
+        apply_attributes(unit, options.attributes)
+    return units
 
 
 def _bind_all(portals: Sequence[Portal]) -> list[socket.socket]:
@@ -114,6 +125,8 @@ class Server:
         directory = self._directory(engine)
         limiter = LoginLimiter()
         listeners = [self._listener(sock, engine, directory, limiter) for sock in self._sockets]
+        for unit in self._units:
+            resume(unit, engine.workers)
         for listener in listeners:
             listener.start()
         watch = UnitWatch(self._units, engine.workers, loop)
@@ -121,7 +134,7 @@ class Server:
         loop.add_signal_handler(signal.SIGHUP, watch.follow_sizes)
         self._announce()
         await stop.wait()
-        _log.info("stopping")
+        events.emit(events.STOPPING)
         for listener in listeners:
             listener.stop()
         await limiter.stop()
@@ -144,6 +157,9 @@ class Server:
             TaskRouter(engine.workers, log_internal_error),
             authentication=authentication,
             offers=offers,
+            keepalive=Keepalive(
+                ping_after=options.nopin_timeout, lost_after=options.nopin_timeout + NOPIN_RESPONSE_TIMEOUT
+            ),
         )
         group = portal_group.PortalGroup(
             target_portal_group_tag=_TAG,
@@ -159,12 +175,12 @@ class Server:
         self, sock: socket.socket, engine: ReferenceEngine, directory: Directory, limiter: LoginLimiter
     ) -> Listener:
         async def log_in(accepted: socket.socket, peer: str) -> None:
-            local_address = accepted.getsockname()[0]
+            route = route_of(accepted, peer)
 
             def text(login: LoginCompleted) -> TextExchange:
-                return text_exchange(directory, login, local_address)
+                return text_exchange(directory, login, route)
 
-            policy = PortalPolicy(directory, engine, lambda node: node.portal_groups.get(_TAG))
+            policy = PortalPolicy(directory, engine, lambda node: node.portal_groups.get(_TAG), route)
             await LoginPhase(accepted, peer, policy, engine, text).run()
 
         return Listener(sock, limiter, log_in)

@@ -10,10 +10,11 @@ from isthmus.iscsi.parameters import Offers
 from isthmus.iscsi.text import TextExchange
 from isthmus.scsi.state_store import UnitStateStore
 from isthmus.server.disks import Disks
-from isthmus.server.listener import Listener, LoginLimiter, plain_address
+from isthmus.server.listener import Listener, LoginLimiter, route_of
 from isthmus.server.login_phase import LoginPhase
 from isthmus.server.login_policy import Directory, PortalPolicy
 from isthmus.server.options import Portal
+from isthmus.server.port_identifiers import PortIdentifiers
 from isthmus.server.portal_set import PortalSet
 from isthmus.server.reconcile import Reconciler
 from isthmus.server.send_targets import text_exchange
@@ -47,6 +48,7 @@ class ConfiguredServer:
             self.directory,
             self.disks,
             self.portals,
+            PortIdentifiers(state),
             default_portals=default_portals,
             on_internal_error=log_internal_error,
         )
@@ -65,15 +67,15 @@ class ConfiguredServer:
 
     def _listener(self, sock: socket.socket, bound: Portal) -> Listener:
         async def log_in(accepted: socket.socket, peer: str) -> None:
-            local_address = plain_address(accepted.getsockname()[0])
+            route = route_of(accepted, peer)
 
             def reach(node: TargetNode) -> PortalGroup | None:
-                return node.reached_at(local_address, bound.port)
+                return node.reached_at(route.portal_address, bound.port)
 
             def text(login: LoginCompleted) -> TextExchange:
-                return text_exchange(self.directory, login, local_address)
+                return text_exchange(self.directory, login, route)
 
-            policy = PortalPolicy(self.directory, self.engine, reach)
+            policy = PortalPolicy(self.directory, self.engine, reach, route)
             await LoginPhase(accepted, peer, policy, self.engine, text).run()
 
         return Listener(sock, self.limiter, log_in)

@@ -1,45 +1,68 @@
 """The backstores of the configuration as they run: storage that is open, and the logical unit over it."""
 
 import asyncio
+import enum
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
-import structlog
-
+from isthmus import events
 from isthmus.backstores.base import Capabilities
 from isthmus.backstores.registry import BackstoreSpec, open_backstore
 from isthmus.config.model import Backstore, BackstoreKey
 from isthmus.errors import BackstoreError, ConfigurationError
 from isthmus.scsi import online_change
 from isthmus.scsi.block_executor import BlockExecutor
+from isthmus.scsi.cdb_options import has_dpo_and_fua
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.copy.manager import CopyServices
 from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.pass_through import PASS_THROUGH
 from isthmus.scsi.sense import Sense
+from isthmus.scsi.spc.reservation_record import forget_damaged_reservations
 from isthmus.scsi.state_store import UnitStateStore
 from isthmus.server.access_groups import apply_groups
 from isthmus.server.blocking import in_thread
+from isthmus.server.media_keys import keyed
+from isthmus.server.resuming import resume
 from isthmus.server.unit_settings import (
+    apply_shape,
+    attribute,
     block_length_of,
     capabilities_of,
     identity_of,
     limits_of,
     mode_defaults_of,
+    rate_limits_of,
     table_of,
 )
 
-__all__ = ["CLOSE_SECONDS", "OPEN_SECONDS", "Disk", "Disks"]
+__all__ = ["CLOSE_SECONDS", "OPEN_SECONDS", "Disk", "Disks", "LostReservations"]
 
 OPEN_SECONDS: Final = 20.0
 """That opening one backstore may take: storage that is gone may never answer."""
 CLOSE_SECONDS: Final = 10.0
 """That letting go of one may take, until what it still does counts as left to itself."""
 RESIZE_SECONDS: Final = 20.0
+_LOT: Final = 32
 
-_log = structlog.get_logger()
+T = TypeVar("T")
+
+_COPY_SERVICES: Final = CopyServices(randomness=secrets.token_bytes, clock=time.monotonic)
+
+
+class LostReservations(enum.StrEnum):
+    """What to do where the record of a disk's persistent reservations is damaged: nobody knows who may write."""
+
+    REFUSE = "refuse"
+    """The disk does not run."""
+    REPLACE = "replace"
+    """It runs, and serves nobody before an initiator has replaced them (SPC-5 §5.14.11.3)."""
+    FORGET = "forget"
+    """Nothing is registered and reserved any more: initiators that thought so find out."""
 
 
 @dataclass(slots=True)
@@ -58,11 +81,40 @@ class Disk:
 
     def apply_attributes(self) -> None:
         """Have the unit do what its attributes say now."""
-        if self.unit is not None:
-            self.unit.backstore.capabilities = capabilities_of(self.settings, self.possible)
-            self.unit.table = table_of(self.settings, self.table, self.unit.backstore.capabilities)
-            if self.unit.mode.set_defaults(mode_defaults_of(self.settings)):
-                self.unit.unit_attentions.establish_for_all(Sense.MODE_PARAMETERS_CHANGED)
+        unit, settings = self.unit, self.settings
+        if unit is None:
+            return
+        unit.task_set.limit = attribute(settings, "queue_depth") or None
+        unit.reservations.by_initiator = not attribute(settings, "enforce_pr_isids")
+        unit.reservations.always_preserved = bool(attribute(settings, "force_pr_aptpl"))
+        if unit.backstore.pass_through:
+            # The device says all else of itself.
+            protected = settings.read_only or bool(attribute(settings, "write_protect"))
+            online_change.change_write_protection(unit, read_only=protected)
+            return
+        unit.backstore.capabilities = capabilities_of(settings, self.possible)
+        had_both = has_dpo_and_fua(unit.table)
+        unit.table = table_of(settings, self.table, unit.backstore.capabilities)
+        unit.limits = limits_of(settings, unit.backstore)
+        apply_shape(settings, unit)
+        unit.limit(rate_limits_of(settings), time.monotonic)
+        unit.offer_copies(_COPY_SERVICES if attribute(settings, "emulate_3pc") else None)
+        if self._apply_mode_defaults(unit) or has_dpo_and_fua(unit.table) != had_both:
+            unit.unit_attentions.establish_for_all(Sense.MODE_PARAMETERS_CHANGED)
+
+    def _apply_mode_defaults(self, unit: LogicalUnit) -> bool:
+        """Whether a mode parameter has changed."""
+        cached = bool(attribute(self.settings, "emulate_write_cache"))
+        changed = unit.mode.offer_write_cache(unit.backstore.write_back or cached)
+        return unit.mode.set_defaults(mode_defaults_of(self.settings)) or changed
+
+    @property
+    def reported(self) -> tuple[object, ...]:
+        """What INQUIRY and its pages tell of the attributes."""
+        unit = self.unit
+        assert unit is not None
+        shape = unit.physical_block_length, unit.lowest_aligned_lba, unit.rotation_rate, unit.removable
+        return unit.limits, unit.backstore.capabilities, unit.mode.has_write_cache, tuple(unit.table), shape
 
     def withdraw(self) -> None:
         """Undo that it was opened: a file that was made for it goes."""
@@ -103,8 +155,8 @@ class Disks:
         Then none of it is open.
         """
         try:
-            for settings in wanted:
-                self._prepared[settings.key] = await self._open(settings, create=True)
+            for some in _in_lots(list(wanted)):
+                self._prepared.update((disk.settings.key, disk) for disk in await self._open(some, create=True))
         except BaseException:
             await self.discard_prepared()
             raise
@@ -112,15 +164,15 @@ class Disks:
     async def discard_prepared(self) -> None:
         """Close what was prepared and not taken; files made for it go."""
         prepared, self._prepared = self._prepared, {}
-        for disk in prepared.values():
-            await in_thread(disk.withdraw, timeout=CLOSE_SECONDS)
+        for some in _in_lots(list(prepared.values())):
+            await in_thread(partial(_withdraw, some), timeout=CLOSE_SECONDS)
 
     async def create(self, settings: Backstore) -> None:
         """Run a backstore, as it was prepared or else opened now; raises `ConfigurationError`."""
         disk = self._prepared.pop(settings.key, None)
         if settings.key in self._parted and self._parted[settings.key].settings == settings:
             disk = self._parted.pop(settings.key)
-        self._add(disk or await self._open(settings, create=True))
+        self._add(disk or (await self._open([settings], create=True))[0])
 
     async def load(self, wanted: list[Backstore]) -> None:
         """Run backstores that were there before: nothing is made, and one that cannot be opened does not stop the others."""
@@ -133,16 +185,30 @@ class Disks:
         for disk in opened:
             self._add(disk)
             if disk.problem:
-                _log.error("backstore does not run", backstore=str(disk.settings.key), reason=disk.problem)
+                events.emit(events.BACKSTORE_MISSING, backstore=str(disk.settings.key), reason=disk.problem)
+
+    async def start(self, key: BackstoreKey, lost: LostReservations) -> None:
+        """Run a backstore that could not be run when it was loaded; raises `ConfigurationError` if it still cannot be."""
+        disk = self._disks.get(key)
+        if disk is None:
+            raise ConfigurationError(f"there is no {key}", "list the backstores")
+        if disk.unit is not None:
+            raise ConfigurationError(f"{key} runs already", "there is nothing to do")
+        try:
+            self._add((await self._open([disk.settings], create=False, lost=lost))[0])
+        except ConfigurationError as error:
+            disk.problem = str(error)
+            raise
 
     def _add(self, disk: Disk) -> None:
         self._disks[disk.settings.key] = disk
         if disk.unit is not None:
             self.units.append(disk.unit)
+            resume(disk.unit, self._executor)
 
     async def _open_alone(self, settings: Backstore) -> Disk:
         try:
-            return await self._open(settings, create=False)
+            return (await self._open([settings], create=False))[0]
         except ConfigurationError as error:
             return Disk(settings, None, str(error))
 
@@ -152,21 +218,33 @@ class Disks:
         except (ConfigurationError, BackstoreError) as error:
             return Disk(settings, None, str(error))
 
-    async def _open(self, settings: Backstore, *, create: bool) -> Disk:
+    async def _open(
+        self, wanted: list[Backstore], *, create: bool, lost: LostReservations = LostReservations.REFUSE
+    ) -> list[Disk]:
+        """All of them, or none."""
+        begun: list[Backstore] = []
+
+        def open_all() -> list[Disk]:
+            opened: list[Disk] = []
+            try:
+                for settings in wanted:
+                    begun.append(settings)
+                    opened.append(self._make(settings, create=create, lost=lost))
+            except BaseException:
+                _withdraw(opened)
+                raise
+            return opened
+
         try:
-            return await in_thread(
-                lambda: self._make(settings, create=create),
-                timeout=OPEN_SECONDS,
-                too_late=Disk.withdraw,
-            )
+            return await in_thread(open_all, timeout=OPEN_SECONDS, too_late=_withdraw)
         except TimeoutError:
             raise ConfigurationError(
-                f"{settings.key} did not open within {OPEN_SECONDS:.0f} s", "see whether its storage answers"
+                f"{begun[-1].key} did not open within {OPEN_SECONDS:.0f} s", "see whether its storage answers"
             ) from None
         except BackstoreError as error:
-            raise ConfigurationError(f"{settings.key}: {error}") from error
+            raise ConfigurationError(f"{begun[-1].key}: {error}") from error
 
-    def _make(self, settings: Backstore, *, create: bool) -> Disk:
+    def _make(self, settings: Backstore, *, create: bool, lost: LostReservations = LostReservations.REFUSE) -> Disk:
         """Runs on a thread: nobody else knows of the unit yet."""
         storage = open_backstore(_spec(settings, create=create))
         try:
@@ -176,18 +254,29 @@ class Disks:
                     f"{settings.key}: {storage.size} bytes are not a whole number of {block_length}-byte blocks",
                     f"make them {storage.size + -storage.size % block_length}",
                 )
+            if lost is LostReservations.FORGET:
+                forget_damaged_reservations(self._state, settings.unit_serial)
+            encrypt = bool(settings.attribute("encrypt"))
+            if encrypt and storage.pass_through:
+                raise ConfigurationError(
+                    f"{settings.key} cannot be encrypted", "what goes to the device, goes as it is"
+                )
+            storage = keyed(storage, self._state, settings.unit_serial, encrypt=encrypt)
             unit = LogicalUnit(
                 storage,
+                table=PASS_THROUGH if storage.pass_through else DISK_COMMANDS,
                 block_length=block_length,
                 read_only=settings.read_only,
                 identity=identity_of(settings),
                 limits=limits_of(settings, storage),
                 state=self._state,
+                accept_lost_reservations=lost is LostReservations.REPLACE,
                 clock=_milliseconds,
-                third_party_copy=_copy_services(settings),
+                third_party_copy=None if storage.pass_through else _COPY_SERVICES,
                 call_later=_call_later,
             )
             apply_groups(unit, settings)
+            unit.medium_present = bool(attribute(settings, "medium_present"))
             disk = Disk(settings, unit, table=unit.table, possible=storage.capabilities)
             disk.apply_attributes()
         except BaseException:
@@ -200,12 +289,14 @@ class Disks:
     def set_attributes(self, settings: Backstore) -> None:
         """Other attributes (`settings` has no others that differ): initiators hear of what they know otherwise."""
         disk = self._disks[settings.key]
+        present = settings.attribute("medium_present")
+        if disk.unit is not None and present != disk.settings.attribute("medium_present"):
+            online_change.change_medium(disk.unit, present=bool(present))
         disk.settings = settings
         if disk.unit is not None:
-            before = disk.unit.limits, disk.unit.backstore.capabilities
-            disk.unit.limits = limits_of(settings, disk.unit.backstore)
+            before = disk.reported
             disk.apply_attributes()
-            if before != (disk.unit.limits, disk.unit.backstore.capabilities):
+            if before != disk.reported:
                 disk.unit.unit_attentions.establish_for_all(Sense.INQUIRY_DATA_HAS_CHANGED)
             disk.unit.refresh_grants()
             online_change.change_identity(disk.unit, identity_of(settings))
@@ -265,8 +356,14 @@ class Disks:
     async def forget(self) -> list[str]:
         """What was deleted does not come back; gives the warnings."""
         parted, self._parted = self._parted, {}
-        self.units += [disk.unit for disk in parted.values() if disk.unit is not None]
-        warnings = [await self._close(disk.unit, str(key)) for key, disk in parted.items() if disk.unit is not None]
+        going = {key: disk.unit for key, disk in parted.items() if disk.unit is not None}
+        quiet = [unit for unit in going.values() if not any(unit.task_set) and not unit.grants.any_in_flight]
+        for some in _in_lots(quiet):
+            await in_thread(partial(_close_memory, some), timeout=CLOSE_SECONDS)
+        closed = set(quiet)
+        busy = [(key, unit) for key, unit in going.items() if unit not in closed]
+        self.units += [unit for _, unit in busy]
+        warnings = [await self._close(unit, str(key)) for key, unit in busy]
         return [warning for warning in warnings if warning]
 
     async def close(self) -> list[str]:
@@ -287,6 +384,23 @@ class Disks:
         except BackstoreError as error:
             return f"{name}: not everything could be made durable: {error}"
         return ""
+
+
+def _in_lots(things: list[T]) -> Iterator[list[T]]:
+    """What is done by one call of a thread: more calls would take longer, fewer would take too long to be bounded."""
+    for start in range(0, len(things), _LOT):
+        yield things[start : start + _LOT]
+
+
+def _close_memory(units: Iterable[LogicalUnit]) -> None:
+    for unit in units:
+        unit.stop_background()
+        unit.backstore.close()
+
+
+def _withdraw(disks: Iterable[Disk]) -> None:
+    for disk in disks:
+        disk.withdraw()
 
 
 async def _idle(unit: LogicalUnit) -> None:
@@ -316,12 +430,6 @@ def _spec(settings: Backstore, *, create: bool) -> BackstoreSpec:
         block_length=block_length_of(settings),
         options={name: str(value) for name, value in settings.options.items()},
     )
-
-
-def _copy_services(settings: Backstore) -> CopyServices | None:
-    if not settings.attributes.get("emulate_3pc", 1):
-        return None
-    return CopyServices(randomness=secrets.token_bytes, clock=time.monotonic)
 
 
 def _call_later(seconds: float, callback: Callable[[], None]) -> None:

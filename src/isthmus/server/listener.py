@@ -9,10 +9,22 @@ from typing import Any, Final
 
 import structlog
 
+from isthmus import events
 from isthmus.errors import ConfigurationError
 from isthmus.server.options import Portal
+from isthmus.target.access import Route
 
-__all__ = ["MAX_LOGINS", "MAX_LOGINS_OF_ADDRESS", "Listener", "LoginLimiter", "bind", "format_address", "plain_address"]
+__all__ = [
+    "MAX_LOGINS",
+    "MAX_LOGINS_OF_ADDRESS",
+    "Listener",
+    "LoginLimiter",
+    "bare_address",
+    "bind",
+    "format_address",
+    "plain_address",
+    "route_of",
+]
 
 MAX_LOGINS: Final = 512
 """Connections in login at once, of all addresses together."""
@@ -56,7 +68,7 @@ class LoginLimiter:
 
     def _give_up(self, task: asyncio.Task[None]) -> None:
         """Cancel a login; from now on it does not count, though it ends only in the next turn of the loop."""
-        _log.warning("too many connections in login: the oldest is closed", address=self._all[task])
+        events.emit(events.LOGIN_GIVEN_UP, address=self._all[task], reason="too many connections are in login")
         self._forget(task)
         task.cancel()
 
@@ -109,7 +121,11 @@ class Listener:
                 return
             except OSError as error:
                 # Out of descriptors: they wait in the backlog until some are free again.
-                _log.error("cannot accept", reason=os.strerror(error.errno or 0))
+                events.emit(
+                    events.ACCEPT_FAILED,
+                    portal=format_address(*self._socket.getsockname()[:2]),
+                    reason=os.strerror(error.errno or 0),
+                )
                 self._pause()
                 return
             accepted.setblocking(False)
@@ -160,3 +176,14 @@ def format_address(host: str, port: int) -> str:
 def plain_address(host: str) -> str:
     """The address as the peer knows it: IPv4 on a dual-stack socket looks like ::ffff:192.0.2.1."""
     return host.removeprefix("::ffff:") if "." in host else host
+
+
+def route_of(accepted: socket.socket, peer: str) -> Route:
+    """How the connection of an accepted socket has come; `peer` is what `format_address` made."""
+    address, port = accepted.getsockname()[:2]
+    return Route(address=bare_address(peer), portal_address=plain_address(address), portal_port=port)
+
+
+def bare_address(formatted: str) -> str:
+    """The address in what `format_address` made."""
+    return formatted.rpartition(":")[0].removeprefix("[").removesuffix("]")

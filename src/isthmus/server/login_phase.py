@@ -6,8 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import structlog
-
+from isthmus import events
 from isthmus.engine.interface import Engine, Handover
 from isthmus.iscsi.codec import PduReader, encode
 from isthmus.iscsi.errors import ConnectionViolation
@@ -20,8 +19,6 @@ from isthmus.iscsi.text import TextExchange
 __all__ = ["LoginPhase", "TimedPolicy"]
 
 _RECEIVE_LENGTH: Final = 16384
-
-_log = structlog.get_logger()
 
 
 class TimedPolicy(LoginPolicy, Protocol):
@@ -59,11 +56,11 @@ class LoginPhase:
             async with asyncio.timeout(self._policy.login_timeout) as limit:
                 handed_over = await self._run(limit)
         except TimeoutError:
-            _log.warning("login timed out", peer=self._peer, seconds=self._policy.login_timeout)
+            events.emit(events.LOGIN_TIMED_OUT, peer=self._peer, seconds=self._policy.login_timeout)
         except ConnectionViolation as error:
-            _log.warning("login failed", peer=self._peer, reason=str(error))
+            events.emit(events.LOGIN_FAILED, peer=self._peer, reason=str(error))
         except OSError as error:
-            _log.info("connection lost in login", peer=self._peer, reason=error.strerror)
+            events.emit(events.LOGIN_CONNECTION_LOST, peer=self._peer, reason=error.strerror)
         finally:
             if not handed_over:
                 self._socket.close()
@@ -84,7 +81,7 @@ class LoginPhase:
             if isinstance(outcome, LoginFailed):
                 self._log_refusal(outcome)
                 return False
-        _log.info("connection closed in login", peer=self._peer)
+        events.emit(events.LOGIN_CONNECTION_CLOSED, peer=self._peer)
         return False
 
     def _take_pdus(self) -> bytes:
@@ -95,8 +92,8 @@ class LoginPhase:
         return b"".join(bytes(piece) for response in responses for piece in encode(response))
 
     def _hand_over(self, login: LoginCompleted, to_send: bytes) -> None:
-        _log.info(
-            "login",
+        events.emit(
+            events.LOGIN,
             session_type=login.session_type.value,
             initiator=login.initiator_name,
             alias=login.initiator_alias,
@@ -111,8 +108,17 @@ class LoginPhase:
         self._engine.adopt(self._socket, login, self._text(login), handover)
 
     def _log_refusal(self, failure: LoginFailed) -> None:
-        _log.warning(
-            "login refused",
+        if failure.address:
+            events.emit(
+                events.LOGIN_REDIRECTED,
+                to=failure.address,
+                initiator=failure.initiator_name,
+                target=failure.target_name,
+                peer=self._peer,
+            )
+            return
+        events.emit(
+            events.LOGIN_REFUSED,
             status=failure.status.name.lower() if failure.status is not None else "closed without an answer",
             reason=failure.reason,
             initiator=failure.initiator_name,

@@ -6,15 +6,15 @@ reads or writes while it is watched for a moment. One that merely sees the disk 
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from isthmus.config.acl_changes import RemoveAcl, RemoveMappedLun
 from isthmus.config.changes import Change, DeleteTarget, ResizeBackstore
-from isthmus.config.group_changes import DeletePortalGroup, RemoveLun
-from isthmus.names import IscsiName
+from isthmus.config.group_changes import DeletePortalGroup, RemoveLun, SetInitiatorGroups
 from isthmus.scsi.lun import decode_lun, encode_lun
 from isthmus.scsi.nexus import Nexus
+from isthmus.server.blocking import Slices
 from isthmus.server.disks import Disks
 from isthmus.server.reconcile import Reconciler, RunningGroup
 
@@ -65,8 +65,14 @@ class _Place:
 async def occupied(changes: Iterable[Change], reconciler: Reconciler, disks: Disks) -> list[Occupied]:
     """What of `changes` takes something from somebody; looks on for `WATCH_SECONDS` if it has to."""
     changes = tuple(changes)
-    found = [Occupied(change, names) for change in changes if (names := _losing(change, reconciler, disks))]
-    places = [place for change in changes for place in _places(change, reconciler)]
+    found: list[Occupied] = []
+    places: list[_Place] = []
+    slices = Slices()
+    for change in changes:
+        if names := _losing(change, reconciler, disks):
+            found.append(Occupied(change, names))
+        places += _places(change, reconciler)
+        await slices.pause()
     before = [place.commands for place in places]
     held = [place.is_held for place in places]
     if places and not all(held):
@@ -94,15 +100,17 @@ def _losing(change: Change, reconciler: Reconciler, disks: Disks) -> tuple[str, 
 
 def _ending(change: Change, reconciler: Reconciler) -> Iterator[RunningGroup]:
     """The groups whose sessions end by `change`."""
-    for (name, tag), running in reconciler.groups.items():
-        if isinstance(change, DeleteTarget):
-            if name == change.name:
-                yield running
-        elif isinstance(change, DeletePortalGroup | RemoveAcl) and (name, tag) == (change.target, change.tag):
+    if isinstance(change, DeleteTarget):
+        yield from reconciler.groups_of(change.name)
+    elif isinstance(change, DeletePortalGroup | RemoveAcl):
+        running = reconciler.groups.get((change.target, change.tag))
+        if running is not None:
             yield running
 
 
 def _places(change: Change, reconciler: Reconciler) -> Iterator[_Place]:
+    if isinstance(change, SetInitiatorGroups):
+        yield from _places_of_groups(change, reconciler)
     if not isinstance(change, RemoveLun | RemoveMappedLun):
         return
     running = reconciler.groups[change.target, change.tag]
@@ -110,5 +118,26 @@ def _places(change: Change, reconciler: Reconciler) -> Iterator[_Place]:
         if isinstance(change, RemoveMappedLun):
             if session.initiator_name == change.initiator:
                 yield _Place(change, nexus, change.mapped.number)
-        elif running.rules.is_dynamic(IscsiName(session.initiator_name)):
+        elif running.rules.is_dynamic(running.node.visitors[session]):
             yield _Place(change, nexus, change.lun.number)
+
+
+def _places_of_groups(change: SetInitiatorGroups, reconciler: Reconciler) -> Iterator[_Place]:
+    """LUNs that go from under initiators which may stay. Who may not is put out: that is what was asked for."""
+    running = reconciler.groups.get((change.target, change.tag))
+    if running is None:  # It comes with this plan.
+        return
+    known = {lun.number for lun in running.rules.settings.luns}
+    groups = tuple(
+        replace(group, mapped_luns=tuple(mapped for mapped in group.mapped_luns if mapped.tpg_lun in known))
+        for group in change.groups
+    )
+    after = running.rules.with_settings(replace(running.rules.settings, initiator_groups=groups))
+    for session, nexus in running.sessions():
+        visitor = running.node.visitors[session]
+        if after.refusal(visitor):
+            continue
+        wanted = after.mappings(visitor)
+        for lun, mapping in nexus.mappings.items():
+            if lun not in wanted or wanted[lun].logical_unit is not mapping.logical_unit:
+                yield _Place(change, nexus, lun)

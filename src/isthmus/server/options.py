@@ -5,11 +5,13 @@ The values are checked where they enter, so that everything behind them may take
 
 import enum
 import hmac
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
+from isthmus.config.settings import Value
 from isthmus.errors import ConfigurationError
 from isthmus.iscsi.opcodes import ISCSI_PORT
 from isthmus.names import IscsiName
@@ -17,6 +19,7 @@ from isthmus.names import IscsiName
 __all__ = [
     "BLOCK_LENGTHS",
     "MAX_CONNECTIONS",
+    "NOPIN_RESPONSE_TIMEOUT",
     "PHYSICAL_BLOCK_LENGTHS",
     "ChapCredential",
     "DigestMethod",
@@ -35,6 +38,8 @@ PHYSICAL_BLOCK_LENGTHS: Final = (512, 4096)
 """Those, in bytes, that a unit can be said to have: what initiators know what to make of."""
 MAX_CONNECTIONS: Final = 8
 """The most connections that one session may have (the result of MaxConnections, RFC 7143 §13.2)."""
+NOPIN_RESPONSE_TIMEOUT: Final = 30
+"""Seconds that an initiator has to answer a NOP-In (LIO: 30)."""
 
 
 class DigestMethod(enum.StrEnum):
@@ -163,8 +168,14 @@ class ServeOptions:
     read_only: bool = False
     removable: bool = False
     """Each unit has a medium that an initiator can eject and load again."""
+    rotational: bool = False
+    """Initiators are told that the medium turns, as `is_nonrot = 0` does for the daemon's disks."""
     erase_rate: int | None = None
     """Bytes a second that format and sanitize operations of one unit may move at most; None for as many as they can."""
+    encrypt: bool = False
+    """Everything on the units is encrypted, each with a key of its own in the state directory."""
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+    """Attributes of the disks, as in the configuration (`config/settings.py`), for which there is no field here."""
     write_back: bool = True
     """On: writes are acknowledged from the page cache (WCE=1); off: each is durable before its GOOD status."""
     block_length: int = 512
@@ -180,6 +191,8 @@ class ServeOptions:
     data_digests: tuple[DigestMethod, ...] = (DigestMethod.CRC32C, DigestMethod.NONE)
     max_connections: int = MAX_CONNECTIONS
     """For one session."""
+    nopin_timeout: int = 15
+    """Seconds of silence on a connection, after which a NOP-In asks; it is lost `NOPIN_RESPONSE_TIMEOUT` later."""
     log_level: LogLevel = LogLevel.INFO
     state_directory: Path | None = None
     """Where the units keep what must outlive a restart; None for the usual place."""

@@ -7,12 +7,12 @@ that cannot be had is tried again; nothing else waits for it.
 
 import asyncio
 import socket
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
-import structlog
-
+from isthmus import events
 from isthmus.errors import ConfigurationError
 from isthmus.server.listener import Listener, bind
 from isthmus.server.options import Portal
@@ -22,8 +22,7 @@ __all__ = ["RETRY_SECONDS", "PortalSet", "Serve", "plan"]
 RETRY_SECONDS: Final = 5.0
 _EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104  compared with, and bound to only if the operator says so
 _EVERY: Final = "::"
-
-_log = structlog.get_logger()
+_NO_PATIENCE: Final[Mapping[Portal, float]] = MappingProxyType({})
 
 Serve = Callable[[socket.socket, Portal], Listener]
 """Makes the listener of a bound socket; the portal is what the socket is bound to."""
@@ -68,18 +67,24 @@ class PortalSet:
         self._serve = serve
         self._inherited = {Portal(*sock.getsockname()[:2]): sock for sock in inherited}
         self._wanted: set[Portal] = set()
+        self._patience: Mapping[Portal, float] = {}
         self._open: dict[Portal, _Open] = {}
         self._problems: dict[Portal, str] = {}
         self._retry: asyncio.TimerHandle | None = None
         self.on_change: Callable[[], None] = lambda: None
         """Called when a portal that was missing has come to listen."""
 
-    def want(self, portals: Collection[Portal]) -> None:
-        """Listen on `portals` and on nothing else. Sockets that go are closed before others are opened."""
+    def want(self, portals: Collection[Portal], patience: Mapping[Portal, float] = _NO_PATIENCE) -> None:
+        """Listen on `portals` and on nothing else. Sockets that go are closed before others are opened.
+
+        `patience` says after how many seconds a portal that cannot be had is tried again, if not `RETRY_SECONDS`.
+        """
+        self._patience = patience
         self._wanted = plan(portals)
         for portal in self._open.keys() - self._wanted:
-            self._open.pop(portal).listener.stop()
-            _log.info("portal closed", portal=str(portal))
+            closed = self._open.pop(portal)
+            closed.listener.stop()
+            events.emit(events.PORTAL_CLOSED, portal=str(closed.bound))
         self._open_missing()
 
     def bound(self, portal: Portal) -> Portal | None:
@@ -115,7 +120,11 @@ class PortalSet:
         for portal in sorted(self._wanted - self._open.keys(), key=str):
             self._try(portal)
         if self._problems:
-            self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._try_again)
+            seconds = min(
+                (seconds for portal, seconds in self._patience.items() if self._socket_of(portal) in self._problems),
+                default=RETRY_SECONDS,
+            )
+            self._retry = asyncio.get_running_loop().call_later(seconds, self._try_again)
 
     def _try_again(self) -> None:
         before = len(self._open)
@@ -128,7 +137,7 @@ class PortalSet:
             sock = self._inherited.pop(portal, None) or bind(portal)
         except ConfigurationError as error:
             if portal not in self._problems:
-                _log.error("portal cannot be bound", portal=str(portal), reason=error.remedy)
+                events.emit(events.PORTAL_TROUBLE, portal=str(portal), reason=error.remedy)
             self._problems[portal] = error.remedy
             return
         self._problems.pop(portal, None)
@@ -136,4 +145,4 @@ class PortalSet:
         listener = self._serve(sock, bound)
         listener.start()
         self._open[portal] = _Open(listener, bound)
-        _log.info("portal opened", portal=str(bound))
+        events.emit(events.PORTAL_OPENED, portal=str(bound))

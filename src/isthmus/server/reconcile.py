@@ -5,13 +5,11 @@ resizing and closing storage takes time; each of these is bounded.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
-from typing import Final
+from dataclasses import dataclass, replace
 
 import structlog
 
-from isthmus.config.acl_changes import AclChange, RemoveAcl
+from isthmus.config.acl_changes import AclChange, RemoveAcl, SetAclAttributes
 from isthmus.config.changes import (
     BackstoreChange,
     Change,
@@ -19,13 +17,21 @@ from isthmus.config.changes import (
     CreateTarget,
     DeleteBackstore,
     DeleteTarget,
+    KeptChange,
     ResizeBackstore,
     SetAluaGroups,
     SetBackstoreAttributes,
     SetDiscoveryAuthentication,
 )
-from isthmus.config.group_changes import AddPortal, CreatePortalGroup, DeletePortalGroup, GroupChange, RemovePortal
-from isthmus.config.model import Backstore, Lun
+from isthmus.config.group_changes import (
+    AddPortal,
+    CreatePortalGroup,
+    DeletePortalGroup,
+    GroupChange,
+    RemovePortal,
+    SetGroupAttributes,
+)
+from isthmus.config.model import Backstore, BackstoreKey, Lun
 from isthmus.config.model import PortalGroup as GroupSettings
 from isthmus.engine.reference import ReferenceEngine
 from isthmus.iscsi.session import Session
@@ -35,18 +41,20 @@ from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.nexus import LunMapping, Nexus
 from isthmus.scsi.task_router import TaskRouter
 from isthmus.server.access_groups import place_port
-from isthmus.server.disks import Disks
+from isthmus.server.blocking import Slices
+from isthmus.server.disks import Disks, LostReservations
 from isthmus.server.group_rules import GroupRules, discovery_authentication
+from isthmus.server.listener import bare_address
 from isthmus.server.login_policy import Directory
 from isthmus.server.options import Portal
+from isthmus.server.port_identifiers import PortIdentifiers
 from isthmus.server.portal_set import PortalSet
+from isthmus.target.access import Visitor
 from isthmus.target.portal_group import Portal as ListeningPortal
 from isthmus.target.portal_group import PortalGroup
 from isthmus.target.target_node import TargetNode
 
 __all__ = ["Reconciler", "RunningGroup"]
-
-_PORT_IDENTIFIERS: Final = 0xFFFF
 
 _log = structlog.get_logger()
 
@@ -75,6 +83,7 @@ class Reconciler:
         directory: Directory,
         disks: Disks,
         portals: PortalSet,
+        port_identifiers: PortIdentifiers,
         *,
         default_portals: tuple[Portal, ...],
         on_internal_error: OnInternalError | None = None,
@@ -87,8 +96,10 @@ class Reconciler:
         self._default_portals = default_portals
         self._on_internal_error = on_internal_error
         self.groups: dict[tuple[IscsiName, int], RunningGroup] = {}
-        self._port_identifiers: dict[int, tuple[IscsiName, int]] = {}
+        self._port_identifiers = port_identifiers
         self._portals_changed = False
+        self._to_check: dict[tuple[IscsiName, int], None] = {}
+        """Portal groups whose rules may have become narrower, in order."""
         portals.on_change = self._show_portals
 
     # -- All of them ---------------------------------------------------------------------------------------------------
@@ -103,8 +114,11 @@ class Reconciler:
             else:
                 rest.append(change)
         await self._disks.load(stores)
+        slices = Slices()
         for change in rest:
             await self._do(change)
+            await slices.pause()
+        self._to_check.clear()
         self._update_portals()
 
     async def prepare(self, changes: Iterable[Change]) -> None:
@@ -126,12 +140,15 @@ class Reconciler:
     async def apply(self, changes: Iterable[Change], done: list[Change]) -> list[str]:
         """Do the changes; gives warnings. Each that is done is appended to `done`, whatever becomes of the others."""
         warnings = []
+        slices = Slices()
         try:
             for change in changes:
                 if warning := await self._do(change):
                     warnings.append(warning)
                 done.append(change)
+                await slices.pause()
         finally:
+            self._end_refused()
             if self._portals_changed:
                 self._update_portals()
         return warnings
@@ -147,9 +164,14 @@ class Reconciler:
             self._delete_target(change.name)
         elif isinstance(change, SetDiscoveryAuthentication):
             self._directory.discovery_authentication = discovery_authentication(change.discovery)
-        else:
+        elif not isinstance(change, KeptChange):
             raise TypeError(f"nobody knows how to do {type(change).__name__}")
         return ""
+
+    def groups_of(self, name: IscsiName) -> list[RunningGroup]:
+        """The portal groups of a target."""
+        node = self._directory.targets.get(name)
+        return [self.groups[name, tag] for tag in node.portal_groups] if node else []
 
     # -- Backstores ----------------------------------------------------------------------------------------------------
 
@@ -172,6 +194,14 @@ class Reconciler:
             self._disks.set_settings(settings)
         return ""
 
+    async def start_backstore(self, key: BackstoreKey, lost: LostReservations) -> None:
+        """Run a backstore that does not, and show it where it belongs; raises `ConfigurationError`."""
+        await self._disks.start(key, lost)
+        for running in self.groups.values():
+            if any(lun.backstore == key for lun in running.rules.settings.luns):
+                self._place_port(running)
+                self._show_luns(running, None)
+
     # -- Portal groups -------------------------------------------------------------------------------------------------
 
     def _do_group(self, change: GroupChange) -> None:
@@ -187,29 +217,19 @@ class Reconciler:
         node = self._directory.targets[name]
         rules = GroupRules(GroupSettings(tag=tag, enable=False), self._disks.unit)
         group = PortalGroup(
-            target_portal_group_tag=tag, relative_target_port_id=self._port_identifier(name, tag), access=rules
+            target_portal_group_tag=tag, relative_target_port_id=self._port_identifiers.take(name, tag), access=rules
         )
         node.portal_groups[tag] = group
         self.groups[name, tag] = RunningGroup(node, group, rules)
         self._portals_changed = True
 
-    def _port_identifier(self, name: IscsiName, tag: int) -> int:
-        """A relative target port identifier that no other group has, and the same after a restart.
-
-        A disk may be reached through several targets, and knows their ports by these numbers alone (SPC-5 §5.14.6).
-        """
-        start = int.from_bytes(sha256(f"{name},t,{tag}".encode()).digest()[:4])
-        for step in range(_PORT_IDENTIFIERS):
-            number = (start + step) % _PORT_IDENTIFIERS + 1
-            if self._port_identifiers.setdefault(number, (name, tag)) == (name, tag):
-                return number
-        raise OverflowError("there are 65535 portal groups already")
-
     def _change_group(self, running: RunningGroup, change: GroupChange) -> None:
         before, after = running.rules.settings, change.edit(running.rules.settings)
         running.rules.settings = after
-        self._remove_port(running, before.luns)
-        self._place_port(running)
+        self._to_check[change.target, change.tag] = None
+        if before.luns != after.luns:
+            self._remove_port(running, before.luns)
+            self._place_port(running)
         if isinstance(change, AddPortal | RemovePortal):
             self._portals_changed = True
         elif isinstance(change, RemoveAcl):
@@ -219,17 +239,27 @@ class Reconciler:
         else:
             named = change.initiator if isinstance(change, AclChange) else None
             self._show_luns(running, named)
+            if isinstance(change, SetAclAttributes | SetGroupAttributes):
+                self._watch_over(running, named)
+            patience_changed = before.attributes.get("netif_timeout") != after.attributes.get("netif_timeout")
+            self._portals_changed |= patience_changed
 
     def _show_luns(self, running: RunningGroup, initiator: IscsiName | None) -> None:
         """Let the sessions of the group (of one initiator, if one is named) see what they should see now."""
         for session, nexus in running.sessions():
             if initiator in {None, session.initiator_name}:
-                wanted = running.rules.mappings(IscsiName(session.initiator_name))
+                wanted = running.rules.mappings(running.node.visitors[session])
                 for lun in [lun for lun in nexus.mappings if _unit(nexus.mappings, lun) is not _unit(wanted, lun)]:
                     running.node.router.unmap_lun(nexus, lun)
                 for lun, mapping in wanted.items():
                     if nexus.mappings.get(lun) != mapping:
                         running.node.router.map_lun(nexus, lun, mapping)
+
+    def _watch_over(self, running: RunningGroup, initiator: IscsiName | None) -> None:
+        """The sessions of the group (of one initiator, if one is named) are looked after as the settings say now."""
+        for session, _ in running.sessions():
+            if initiator in {None, session.initiator_name}:
+                self._engine.watch_over(session, running.rules.keepalive(IscsiName(session.initiator_name)))
 
     def _place_port(self, running: RunningGroup) -> None:
         """The units of the group are reached through its port, each in the target port group that its LUN names."""
@@ -247,6 +277,29 @@ class Reconciler:
             if unit is not None:
                 unit.alua.remove_port(running.group.relative_target_port_id)
 
+    def _end_refused(self) -> None:
+        """End what the rules, as they are after all changes, do not allow any more.
+
+        Not before: one change may put an initiator out that the next lets in again.
+        """
+        keys, self._to_check = self._to_check, {}
+        for running in [self.groups[key] for key in keys if key in self.groups]:
+            for session, _ in running.sessions():
+                visitor = running.node.visitors[session]
+                if reason := running.rules.refusal(visitor):
+                    self._engine.end_session(session, reason)
+                else:
+                    self._drop_refused(session, visitor, running.rules)
+
+    def _drop_refused(self, session: Session, visitor: Visitor, rules: GroupRules) -> None:
+        """Drop connections that have come from elsewhere than the session's first, and may not any more."""
+        for cid, connection in list(session.connections.items()):
+            peer, _ = self._engine.addresses(connection)
+            if peer and (
+                reason := rules.refusal(replace(visitor, route=replace(visitor.route, address=bare_address(peer))))
+            ):
+                self._engine.drop_connection(session, cid, reason)
+
     def _end(self, running: RunningGroup, reason: str, concerns: Callable[[str], bool] = lambda _: True) -> None:
         for session, _ in running.sessions():
             if concerns(session.initiator_name):
@@ -258,11 +311,11 @@ class Reconciler:
         luns, running.rules.settings = running.rules.settings.luns, GroupSettings(tag=tag, enable=False)
         self._remove_port(running, luns)
         del running.node.portal_groups[tag], self.groups[running.node.name, tag]
-        del self._port_identifiers[running.group.relative_target_port_id]
+        self._port_identifiers.release(running.node.name, tag)
         self._portals_changed = True
 
     def _delete_target(self, name: IscsiName) -> None:
-        for running in [running for running in self.groups.values() if running.node.name == name]:
+        for running in self.groups_of(name):
             self._delete_group(running)
         del self._directory.targets[name]
 
@@ -279,7 +332,12 @@ class Reconciler:
 
     def _update_portals(self) -> None:
         self._portals_changed = False
-        self._portals.want({portal for running in self.groups.values() for portal in self.wanted_portals(running)})
+        patience: dict[Portal, float] = {}
+        for running in self.groups.values():
+            seconds = running.rules.netif_timeout
+            for portal in self.wanted_portals(running):
+                patience[portal] = min(seconds, patience.get(portal, seconds))
+        self._portals.want(patience.keys(), patience)
         self._show_portals()
 
     def _show_portals(self) -> None:

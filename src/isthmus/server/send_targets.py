@@ -5,19 +5,20 @@ from collections.abc import Iterator
 from isthmus.iscsi.discovery import PortalAddress, TargetRecord
 from isthmus.iscsi.login_policy import LoginCompleted
 from isthmus.iscsi.text import TextExchange
-from isthmus.names import IscsiName
 from isthmus.server.listener import plain_address
 from isthmus.server.login_policy import Directory
 from isthmus.server.options import Portal
+from isthmus.target.access import Route, Visitor
 from isthmus.target.target_node import TargetNode
 
 __all__ = ["ConnectionDirectory", "text_exchange"]
 
 
-def text_exchange(directory: Directory, login: LoginCompleted, local_address: str) -> TextExchange:
-    """The text exchange of a connection that came in on `local_address`."""
+def text_exchange(directory: Directory, login: LoginCompleted, route: Route) -> TextExchange:
+    """The text exchange of a connection that has come by `route`."""
+    visitor = Visitor(name=login.initiator_name, route=route)
     return TextExchange(
-        directory=ConnectionDirectory(directory, login.initiator_name, local_address),
+        directory=ConnectionDirectory(directory, visitor),
         session_target=login.target.name if login.target else None,
         parameters=login.connection_parameters,
     )
@@ -26,11 +27,11 @@ def text_exchange(directory: Directory, login: LoginCompleted, local_address: st
 class ConnectionDirectory:
     """The `iscsi.discovery.Directory` of one connection."""
 
-    def __init__(self, directory: Directory, initiator_name: IscsiName, local_address: str) -> None:
-        """`local_address` stands for portals that listen on every address: it is one that the initiator has reached."""
+    def __init__(self, directory: Directory, visitor: Visitor) -> None:
+        """Where `visitor` came in stands for portals that listen on every address: it can be reached."""
         self._directory = directory
-        self._initiator_name = initiator_name
-        self._local_address = plain_address(local_address)
+        self._visitor = visitor
+        self._local_address = plain_address(visitor.route.portal_address)
 
     def targets(self) -> Iterator[TargetRecord]:
         """See `iscsi.discovery.Directory.targets`."""
@@ -41,9 +42,19 @@ class ConnectionDirectory:
 
     def _portals(self, node: TargetNode) -> Iterator[PortalAddress]:
         for tag, group in node.portal_groups.items():
-            if group.access is not None and not group.access.discoverable(self._initiator_name):
+            if group.access is not None and not group.access.discoverable(self._visitor):
                 continue
             for portal in group.portals:
-                wildcard = Portal(portal.address, portal.port).is_wildcard
-                host = self._local_address if wildcard else portal.address
-                yield PortalAddress(host=host, port=portal.port, target_portal_group_tag=tag)
+                for address in self._told(Portal(portal.address, portal.port)):
+                    yield PortalAddress(host=address.address, port=address.port, target_portal_group_tag=tag)
+
+    def _told(self, portal: Portal) -> tuple[Portal, ...]:
+        """Where initiators are sent for `portal`."""
+        if not portal.is_wildcard:
+            return (portal,)
+        if self._directory.advertised:
+            return self._directory.advertised
+        if Portal(self._local_address, portal.port).is_ipv6 and not portal.is_ipv6:
+            # Every IPv4 address, asked over IPv6: none of them is known to reach this host.
+            return ()
+        return (Portal(self._local_address, portal.port),)

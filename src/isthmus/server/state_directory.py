@@ -8,11 +8,13 @@ that does not match its digest is refused, as nobody can say what a damaged rese
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from isthmus.errors import BackstoreError, ConfigurationError
+from isthmus.scsi.state_store import MEDIA_KEY
 
 __all__ = ["StateDirectory", "default_state_directory"]
 
@@ -20,6 +22,8 @@ _MAGIC: Final = b"isthmus-state-1 "
 _HEADER_LENGTH: Final = len(_MAGIC) + 64 + 1
 _LONGEST_NAME: Final = 160
 """Bytes of a file name; file systems take 255, and the record and a suffix come behind the serial number."""
+_SECRETS: Final = frozenset({MEDIA_KEY})
+"""Records of which nothing shall be left when they are replaced."""
 _SYSTEM_DIRECTORY: Final = Path("/var/lib/isthmus")
 
 
@@ -36,12 +40,15 @@ class StateDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._directory = str(path)
 
     def load(self, unit_serial: str, record: str) -> bytes | None:
         """See `UnitStateStore.load`; raises `ConfigurationError` for a file that is damaged or cannot be read."""
-        path = self._file(unit_serial, record)
+        path = f"{self._directory}/{_file_name(unit_serial, record)}"
         try:
-            content = path.read_bytes()
+            # Thousands of units ask for what hardly any has: not by way of pathlib, which would take longer than the rest.
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
+                content = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -57,20 +64,25 @@ class StateDirectory:
         """See `UnitStateStore.save`."""
         path = self._file(unit_serial, record)
         try:
-            if data is None:
-                path.unlink(missing_ok=True)
-            else:
-                _make(self.path)
-                _replace(path, _header(data) + data)
-            _make_names_durable(self.path)
+            with _forgetting(path) if record in _SECRETS else contextlib.nullcontext():
+                if data is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    _make(self.path)
+                    _replace(path, _header(data) + data)
+                _make_names_durable(self.path)
         except OSError as error:
             raise BackstoreError(error.errno or 0, f"{path} cannot be saved: {error.strerror}") from error
 
     def _file(self, unit_serial: str, record: str) -> Path:
-        name = quote(unit_serial, safe="")
-        if len(name) > _LONGEST_NAME or name.startswith("."):
-            name = "sha256-" + hashlib.sha256(unit_serial.encode()).hexdigest()
-        return self.path / f"{name}.{record}"
+        return self.path / _file_name(unit_serial, record)
+
+
+def _file_name(unit_serial: str, record: str) -> str:
+    name = quote(unit_serial, safe="")
+    if len(name) > _LONGEST_NAME or name.startswith("."):
+        name = "sha256-" + hashlib.sha256(unit_serial.encode()).hexdigest()
+    return f"{name}.{record}"
 
 
 def _header(data: bytes) -> bytes:
@@ -83,6 +95,23 @@ def _make(directory: Path) -> None:
         _make(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
         _make_names_durable(directory.parent)
+
+
+@contextlib.contextmanager
+def _forgetting(path: Path) -> Iterator[None]:
+    """Once the block has put something else in the place of a file, overwrite what the file held, where it lies.
+
+    What a file system that copies on write, or a drive that remaps, has kept of it is out of reach.
+    """
+    try:
+        old = path.open("r+b", buffering=0)
+    except FileNotFoundError:
+        yield
+        return
+    with old:
+        yield
+        old.write(bytes(os.fstat(old.fileno()).st_size))
+        os.fsync(old.fileno())
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from isthmus import events
 from isthmus.backstores.base import Space
 from isthmus.backstores.operations import MeasureSpace
 from isthmus.errors import BackstoreError
@@ -66,4 +67,4 @@ def _followed(unit: LogicalUnit, before: int, error: Exception | None) -> None:
     if error is not None:
         _log.warning("the size of the storage cannot be taken over", storage=storage, bytes=size, problem=str(error))
     elif size != before:
-        _log.info("size changed", storage=storage, bytes_before=before, bytes=size)
+        events.emit(events.SIZE_CHANGED, storage=storage, bytes_before=before, bytes=size)

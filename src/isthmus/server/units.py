@@ -3,6 +3,7 @@
 If the server cannot start after all, `withdraw_units` leaves everything as it was: a file that opening made goes away.
 """
 
+import dataclasses
 import os
 import stat
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ def open_units(options: ServeOptions) -> list[Backstore]:
     opened: list[Backstore] = []
     try:
         for lun, unit in enumerate(options.units):
-            opened.append(_open(_spec(unit, lun, options)))
+            opened.append(_open(_spec(unit, lun, options), rotational=options.rotational))
     except BaseException:
         withdraw_units(opened)
         raise
@@ -47,10 +48,11 @@ def close_units(backstores: Sequence[Backstore]) -> None:
         raise BackstoreError(failures[0].errno, problem) from ExceptionGroup(problem, failures)
 
 
-def _open(spec: BackstoreSpec) -> Backstore:
+def _open(spec: BackstoreSpec, *, rotational: bool) -> Backstore:
     if spec.size is not None:
         _check_multiple(spec.path, spec.size, spec.block_length)
     backstore = open_backstore(spec)
+    backstore.capabilities = dataclasses.replace(backstore.capabilities, rotational=rotational)
     try:
         _check_multiple(spec.path, backstore.size, spec.block_length)
     except ConfigurationError:

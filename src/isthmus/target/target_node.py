@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from isthmus.errors import ConfigurationError
 from isthmus.iscsi.login_policy import Authentication
-from isthmus.iscsi.parameters import Offers
+from isthmus.iscsi.parameters import Keepalive, Offers
 from isthmus.iscsi.session import Session
 from isthmus.names import IscsiName
 from isthmus.scsi.countdown import Countdown
 from isthmus.scsi.nexus import LunMapping, Nexus
 from isthmus.scsi.task_router import TaskRouter
-from isthmus.target.access import InitiatorAccess
+from isthmus.target.access import InitiatorAccess, Visitor
 from isthmus.target.portal_group import PortalGroup
 from isthmus.target.session_registry import SessionRegistry
 
@@ -28,13 +28,18 @@ class TargetNode:
         alias: str = "",
         authentication: Authentication | None = None,
         offers: Offers | None = None,
+        keepalive: Keepalive | None = None,
     ) -> None:
-        """`router` brings commands to the logical units; `offers` is what the target wants of a negotiation."""
+        """`router` brings commands to the logical units; `offers` is what the target wants of a negotiation.
+
+        `keepalive` is how it deals with silence, where a portal group has no rules of its own.
+        """
         self.name = name
         self.router = router
         self.alias = alias
         self.authentication = authentication or Authentication()
         self.offers = offers or Offers()
+        self.keepalive = keepalive or Keepalive()
         self.portal_groups: dict[int, PortalGroup] = {}
         """By target portal group tag."""
         self.mappings: dict[int, LunMapping] = {}
@@ -42,6 +47,8 @@ class TargetNode:
         self.sessions = SessionRegistry()
         self.nexuses: dict[Session, Nexus] = {}
         """Of each session."""
+        self.visitors: dict[Session, Visitor] = {}
+        """Who began each session, and from where."""
 
     def map(self, lun: int, mapping: LunMapping) -> None:
         """Let every initiator see a unit at `lun`, also those that are logged in. Raises `ConfigurationError`.
@@ -97,11 +104,16 @@ class TargetNode:
                     best = closeness, group
         return best[1] if best else None
 
-    def access(self, initiator_name: IscsiName, group: PortalGroup) -> InitiatorAccess:
+    def access(self, visitor: Visitor, group: PortalGroup) -> InitiatorAccess:
         """What that initiator gets in `group`; raises `LoginRefused`."""
         if group.access is not None:
-            return group.access.of(initiator_name)
-        return InitiatorAccess(authentication=self.authentication, offers=self.offers, mappings=dict(self.mappings))
+            return group.access.of(visitor)
+        return InitiatorAccess(
+            authentication=self.authentication,
+            offers=self.offers,
+            mappings=dict(self.mappings),
+            keepalive=self.keepalive,
+        )
 
     def nexus(
         self, initiator_name: str, isid: int, group: PortalGroup, mappings: dict[int, LunMapping] | None = None

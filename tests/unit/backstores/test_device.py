@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.backstores.device import BlockDeviceProperties, is_rotational
+from isthmus.backstores.device import BlockDeviceProperties
 from tests.support.real_storage import loop_device
 
 
@@ -29,14 +29,8 @@ def test_what_a_device_can_do_is_what_its_queue_says() -> None:
         physical_sector_length=4096,
         can_deallocate=True,
         deallocation_granularity=8192,
-        rotational=True,
     )
     capabilities = properties.capabilities()
     assert (capabilities.discard, capabilities.discard_granularity) == (True, 8192)
-    assert (capabilities.physical_block_length, capabilities.rotational) == (4096, True)
+    assert capabilities.physical_block_length == 4096
     assert not capabilities.map_status
-
-
-def test_a_device_that_the_system_does_not_know_does_not_turn() -> None:
-    """No such number: no queue, no attribute."""
-    assert not is_rotational(os.makedev(0, 0))

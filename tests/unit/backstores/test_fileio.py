@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
+from isthmus.backstores import fileio
 from isthmus.backstores.base import Extent, Provisioning, Space
 from isthmus.backstores.fileio import FileBackstore
 from isthmus.backstores.operations import MapStatus, Write, WriteRepeated, WriteZeroes
@@ -360,3 +361,19 @@ def test_a_late_read_does_not_reach_another_file(tmp_path: Path) -> None:
         assert read_cached(disk, 0, 10) is None
         with pytest.raises(BackstoreError):
             contents(disk, 0, 10)
+
+
+def test_room_is_tried_once_for_a_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of files on it do not each get a block that is taken and given back."""
+    tried = []
+
+    def can_reserve(*_: object) -> bool:
+        tried.append(1)
+        return True
+
+    monkeypatch.setattr(fileio, "can_reserve", can_reserve)
+    monkeypatch.setattr(fileio, "_RESERVING", set())
+    for name in ("a.img", "b.img", "c.img"):
+        with open_file(tmp_path / name) as disk:
+            assert disk.capabilities.anchor
+    assert len(tried) == (1 if os.statvfs(tmp_path).f_fsid else 3)

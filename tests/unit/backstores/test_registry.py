@@ -34,7 +34,7 @@ def test_each_kind_opens_by_its_name(tmp_path: Path, kind: str) -> None:
 def test_our_kinds_come_first(others: list[EntryPoint]) -> None:
     """Then those of others, by name."""
     others += [entry_point("zfs", "x:y"), entry_point("rbd", "x:y")]
-    assert kinds() == ("fileio", "block", "ramdisk", "null", "rbd", "zfs")
+    assert kinds() == ("fileio", "block", "ramdisk", "null", "pscsi", "user", "rbd", "zfs")
 
 
 def test_another_package_adds_a_kind(others: list[EntryPoint]) -> None:

@@ -138,7 +138,7 @@ def test_request_sense_tells_the_state(state: AluaAccessState) -> None:
 
 @pytest.mark.parametrize("state", [AluaAccessState.UNAVAILABLE, AluaAccessState.OFFLINE])
 def test_where_the_unit_is_not_connected(state: AluaAccessState) -> None:
-    """INQUIRY says peripheral qualifier 001b, and REQUEST SENSE agrees with it (SPC-5 §5.16.2.4.5, §6.39)."""
+    """INQUIRY says peripheral qualifier 001b, and REQUEST SENSE agrees with it (SPC-5 §5.16.2.4.5, §6.38)."""
     bench = make_bench(state)
     assert data_of(bench.run(inquiry()))[0] == 0x20
     assert data_of(bench.run(inquiry(0x83)))[0] == 0x20

@@ -17,6 +17,8 @@ def test_a_command_asks_for_nothing_of_itself() -> None:
     command = Probe(field=1)
     assert command.data_out_length == 0
     assert command.reservation_class is None
+    assert not command.length_is_the_initiators
+    assert command.expecting(512) is command
 
 
 def test_a_command_is_a_value() -> None:

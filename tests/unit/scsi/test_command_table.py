@@ -92,6 +92,12 @@ def test_variable_length_commands() -> None:
     assert raised.value.sense_data == expected
 
 
+def test_a_unit_that_does_not_encrypt() -> None:
+    """It lacks that one service action."""
+    names = {row.name for row in DISK_COMMANDS.without_encryption()}
+    assert {row.name for row in DISK_COMMANDS} - names == {"SANITIZE, CRYPTOGRAPHIC ERASE"}
+
+
 def test_a_unit_that_cannot_write_atomically() -> None:
     """It lacks those commands and no others."""
     names = {row.name for row in DISK_COMMANDS.without_atomic_writes()}

@@ -280,6 +280,38 @@ def register(bench: Bench, nexus: Nexus, key: int) -> None:
     bench.unit.reservations.persistent.register(Registrant.of(nexus), key)
 
 
+def test_what_the_engine_has_begun_ends_before_the_condition() -> None:
+    """It cannot be blocked: the failing command waits for it with its answer, and no further access begins meanwhile."""
+    bench = Bench(executor=HeldExecutor())
+    (grant,) = bench.nexus.grants.values()
+    grant.begin()
+    assert isinstance(bench.executor, HeldExecutor)
+    failing = bench.start(read_10(0, 1)[:9] + bytes((NACA,)))
+    bench.executor.finish(error=READ_FAILS)
+    assert failing not in bench.owner.ends
+    assert not bench.unit.task_set.is_blocked(bench.nexus)
+    assert (grant.reads, grant.writes) == (False, False)
+    grant.end()
+    assert bench.owner.status(failing) is Status.CHECK_CONDITION
+    assert bench.unit.task_set.faulted == (bench.nexus,)
+    assert (grant.reads, grant.writes) == (False, False)
+
+
+def test_abort_of_a_failing_command_that_waits_for_the_engine() -> None:
+    """Then there is no condition, and the engine goes on."""
+    bench = Bench(executor=HeldExecutor())
+    (grant,) = bench.nexus.grants.values()
+    grant.begin()
+    assert isinstance(bench.executor, HeldExecutor)
+    failing = bench.start(read_10(0, 1)[:9] + bytes((NACA,)))
+    bench.executor.finish(error=READ_FAILS)
+    manage(bench, SamFunction.ABORT_TASK_SET)
+    grant.end()
+    assert bench.owner.ends[failing] is None
+    assert bench.unit.task_set.faulted == ()
+    assert (grant.reads, grant.writes) == (True, True)
+
+
 def test_preempt_and_abort_of_the_faulted_nexus_ends_aca() -> None:
     """It is let in from another nexus, aborts the blocked tasks, and ends the condition (SPC-5 §5.14.11.2.6)."""
     bench = Bench(executor=HeldExecutor())

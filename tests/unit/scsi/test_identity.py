@@ -12,11 +12,18 @@ def test_identity_follows_from_the_backstore() -> None:
     assert first.naa != other.naa
 
 
-def test_naa_is_locally_assigned() -> None:
-    """A derived NAA designator is of format 3h and 8 bytes long, with no company identifier that is not ours."""
-    designator = UnitIdentity.derived("/srv/a.img").naa_designator
-    assert len(designator) == 8
-    assert designator[0] >> 4 == 3
+def test_naa_is_of_the_format_that_initiators_name_disks_by() -> None:
+    """A derived NAA designator is of format 6h and 16 bytes long, and has the first digits of the serial number."""
+    identity = UnitIdentity.derived("/srv/a.img")
+    assert identity.naa_designator.hex() == "6001405" + identity.serial[:25]
+
+
+def test_naa_of_a_serial_number_with_few_digits() -> None:
+    """It is made of the hash of the serial number, so that two with the same few digits do not collide."""
+    first, second = (UnitIdentity.derived("", serial=serial).naa_designator for serial in ("disk-1", "risk-1"))
+    assert first.hex().startswith("6001405")
+    assert len(first) == len(second) == 16
+    assert first != second
 
 
 def test_serial_number_can_be_given() -> None:

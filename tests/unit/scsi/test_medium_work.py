@@ -5,16 +5,20 @@ from collections.abc import Callable
 
 import pytest
 
-from isthmus.backstores.operations import Barrier, Flush, Read, WriteZeroes
+from isthmus.backstores.operations import Barrier, Flush, Read, WriteRepeated, WriteZeroes
+from isthmus.backstores.ramdisk import RamdiskBackstore
 from isthmus.errors import BackstoreError, ConfigurationError
-from isthmus.scsi.background import BackgroundRun
+from isthmus.scsi.background import BackgroundRun, BackgroundSteps
 from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.medium_plan import Interrupted, MediumPlan
 from isthmus.scsi.medium_work import (
     MediumFailure,
     MediumOperation,
     MediumWork,
     forget_medium_failure,
     load_medium_failure,
+    resume_medium_work,
+    sanitize_medium,
     work_on_medium,
 )
 from isthmus.scsi.sense import CheckCondition, ProgressIndication, Sense
@@ -196,7 +200,7 @@ def test_forget() -> None:
     assert load_medium_failure(store, unit.identity.serial) is None
 
 
-@pytest.mark.parametrize("record", [b"", b"format", b"sanitize unrestricted", b"polish\n"])
+@pytest.mark.parametrize("record", [b"", b"format", b"sanitize unrestricted", b"polish\n", b"sanitize\nx\n"])
 def test_unknown_record(record: bytes) -> None:
     """A record that nobody can read stops the start."""
     store = MemoryStateStore()
@@ -241,3 +245,153 @@ def test_rate_that_is_not_timed() -> None:
     BackgroundRun(unit, executor, steps, lambda *_: None).start()
     executor.finish_all()
     assert unit.is_ready
+
+
+MIB = 1 << 20
+PLAN = MediumPlan(length=20 * MIB, block=b"\xaa" * 512)
+
+
+class Overwriting:
+    """An overwrite by `PLAN` in steps of 8 MiB, and what a restart in the middle of it finds."""
+
+    def __init__(self, *, unrestricted: bool = False) -> None:
+        self.store = MemoryStateStore()
+        self.disk = RamdiskBackstore("disk", 20 * MIB)
+        self.disk.write(0, [b"data" * (5 * MIB)])
+        self.executor = HeldExecutor()
+        self.over: list[Exception | None] = []
+        unit = self.serve()
+        self._go(unit, sanitize_medium(unit, PLAN, unrestricted=unrestricted))
+
+    def serve(self, *, read_only: bool = False) -> LogicalUnit:
+        """The unit of another run."""
+        return LogicalUnit(self.disk, state=self.store, read_only=read_only)
+
+    def _go(self, unit: LogicalUnit, steps: BackgroundSteps) -> None:
+        BackgroundRun(unit, self.executor, steps, lambda _, error: self.over.append(error)).start()
+
+    def written(self) -> int:
+        """Go on until the next step of the overwrite has been done; gives where it ended."""
+        while True:
+            operation = self.executor.operations[0]
+            self.executor.finish()
+            if isinstance(getattr(operation, "operation", operation), WriteRepeated):
+                return sum(operation.extent)
+
+    def restart(self) -> LogicalUnit:
+        """The server is gone at once, and comes back."""
+        self.executor = HeldExecutor()
+        unit = self.serve()
+        steps = resume_medium_work(unit)
+        if steps is not None:
+            self._go(unit, steps)
+        return unit
+
+
+@pytest.mark.parametrize("unrestricted", [False, True])
+def test_a_sanitize_operation_goes_on_after_a_restart(unrestricted: bool) -> None:
+    """It is in progress from the start, looks at the medium, and then does what is left."""
+    work = Overwriting(unrestricted=unrestricted)
+    assert work.written() == 8 * MIB
+    for _ in range(2):  # the checkpoint: a flush, and the record
+        work.executor.finish()
+    interrupted = Interrupted(PLAN, 8 * MIB)
+    assert work.serve().medium_failure == MediumFailure(MediumOperation.SANITIZE, unrestricted, interrupted)
+    unit = work.restart()
+    bench = Bench(unit=unit)
+    assert unit.medium_work is not None
+    assert unit.medium_work.sense_data.specific == ProgressIndication(0x10000 * 8 // 20)
+    assert refusal(bench.run(TEST_UNIT_READY))[0] is Sense.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS
+    assert work.written() == 16 * MIB
+    work.executor.finish_all()
+    assert work.over == [None]
+    assert unit.is_ready
+    content = bytearray(20 * MIB)
+    work.disk.read_into(0, memoryview(content))
+    assert content == b"\xaa" * (20 * MIB)
+    assert work.restart().is_ready
+
+
+def test_two_restarts() -> None:
+    """The second one finds what the first one found, and it goes on just the same."""
+    work = Overwriting()
+    work.written()
+    for _ in range(2):
+        work.executor.finish()
+    work.restart()
+    work.written()
+    unit = work.restart()
+    work.executor.finish_all()
+    assert unit.is_ready
+
+
+def test_before_the_first_checkpoint() -> None:
+    """Nothing shows that it is the medium that was to be erased: it is left alone, and the operation has failed."""
+    work = Overwriting()
+    work.written()
+    unit = work.restart()
+    work.executor.finish_all()
+    assert work.over[-1] is not None
+    assert refusal(Bench(unit=unit).run(TEST_UNIT_READY))[0] is Sense.SANITIZE_COMMAND_FAILED
+    assert work.serve().medium_failure == MediumFailure(MediumOperation.SANITIZE)
+
+
+@pytest.mark.parametrize("how", ["a backup", "another size", "no reading"])
+def test_another_medium_is_not_erased(how: str) -> None:
+    """What was not there when the operation was begun stays, and no later restart tries again."""
+    work = Overwriting()
+    work.written()
+    for _ in range(2):
+        work.executor.finish()
+    if how == "a backup":
+        work.disk.write(4 * MIB - 512, [b"kept" * 128])
+        work.disk.write(4096, [b"kept" * 128])
+    if how == "another size":
+        work.disk.resize(24 * MIB)
+    unit = work.restart()
+    if how == "no reading":
+        work.executor.finish(error=ERROR)
+    work.executor.finish_all()
+    (error,) = work.over
+    assert isinstance(error, CheckCondition)
+    assert error.sense_data.sense is Sense.SANITIZE_COMMAND_FAILED
+    assert refusal(Bench(unit=unit).run(TEST_UNIT_READY))[0] is Sense.SANITIZE_COMMAND_FAILED
+    rest = bytearray(4 * MIB)
+    work.disk.read_into(16 * MIB, memoryview(rest))
+    assert rest == b"data" * MIB
+    assert resume_medium_work(work.serve()) is None
+
+
+def test_what_has_failed_does_not_go_on() -> None:
+    """A restart is no second try."""
+    work = Overwriting()
+    work.written()
+    for _ in range(2):
+        work.executor.finish()
+    work.executor.finish(error=ERROR)
+    work.executor.finish_all()
+    assert isinstance(work.over[0], CheckCondition)
+    unit = work.serve()
+    assert unit.medium_failure == MediumFailure(MediumOperation.SANITIZE)
+    assert resume_medium_work(unit) is None
+
+
+def test_a_unit_that_is_not_written_to_is_not_erased_further() -> None:
+    """It waits for one that is."""
+    work = Overwriting()
+    work.written()
+    for _ in range(2):
+        work.executor.finish()
+    unit = work.serve(read_only=True)
+    assert resume_medium_work(unit) is None
+    assert refusal(Bench(unit=unit).run(TEST_UNIT_READY))[0] is Sense.SANITIZE_COMMAND_FAILED
+    assert resume_medium_work(work.serve()) is not None
+
+
+def test_a_sound_medium_has_nothing_to_go_on_with() -> None:
+    """Nor has one that a format operation has left."""
+    assert resume_medium_work(make_unit()) is None
+    work = Work(MediumOperation.FORMAT)
+    for _ in range(3):
+        work.executor.finish()
+    assert resume_medium_work(make_unit(state=work.store)) is None

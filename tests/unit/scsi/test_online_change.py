@@ -9,7 +9,7 @@ from isthmus.errors import BackstoreError, ConfigurationError
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.nexus import LunMapping, Nexus
-from isthmus.scsi.online_change import change_identity, change_write_protection, follow_size, resize
+from isthmus.scsi.online_change import change_identity, change_medium, change_write_protection, follow_size, resize
 from isthmus.scsi.sense import Sense, SenseData
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Task
@@ -232,7 +232,7 @@ def test_only_that_nexus_hears_of_it(bench: Bench) -> None:
 
 
 def test_report_luns_is_another_way_to_hear_of_it(bench: Bench) -> None:
-    """Then there is nothing left to tell (SPC-5 §6.33)."""
+    """Then there is nothing left to tell (SPC-5 §6.32)."""
     bench.router.map_lun(bench.nexus, 5, LunMapping(make_unit()))
     assert luns(bench) == [0, 5]
     assert sense(bench) is None
@@ -356,3 +356,20 @@ def test_a_mapping_is_a_value(bench: Bench) -> None:
     mapping = bench.nexus.mappings[0]
     bench.router.map_lun(bench.nexus, 0, dataclasses.replace(mapping, read_only=True))
     assert not mapping.read_only
+
+
+def test_a_medium_is_taken_out_and_put_in(bench: Bench) -> None:
+    """Meanwhile there is none; afterwards it may be another one."""
+    change_medium(bench.unit, present=False)
+    assert sense(bench) == (2, 0x3A, 0x00)
+    change_medium(bench.unit, present=True)
+    assert sense(bench) == (6, 0x28, 0x00)
+    assert sense(bench) is None
+
+
+def test_a_medium_that_an_initiator_has_locked_in(bench: Bench) -> None:
+    """Stays, and the error says who has."""
+    bench.unit.prevent_removal.add(bench.nexus)
+    with pytest.raises(ConfigurationError, match=bench.nexus.initiator_name):
+        change_medium(bench.unit, present=False)
+    assert bench.unit.medium_present

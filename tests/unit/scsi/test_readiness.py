@@ -6,7 +6,8 @@ import pytest
 
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.medium_work import MediumFailure, MediumOperation, MediumWork
-from isthmus.scsi.readiness import PowerCondition, leaves_low_power, state_sense, unreadiness
+from isthmus.scsi.power_conditions import PowerCondition
+from isthmus.scsi.readiness import leaves_low_power, state_sense, unreadiness
 from isthmus.scsi.sense import Sense
 from tests.support.scsi import TEST_UNIT_READY, make_unit, read_10
 
@@ -83,9 +84,9 @@ def test_ways_out(operation: MediumOperation) -> None:
 def test_power_conditions(condition: PowerCondition) -> None:
     """A low power condition keeps no command away; REQUEST SENSE tells of it."""
     unit = make_unit()
-    unit.power_condition = condition
+    unit.power.command(condition)
     assert told(unit, read_10(0, 1)) is None
-    assert state_sense(unit).sense is (condition.value or Sense.NO_ADDITIONAL_SENSE_INFORMATION)
+    assert state_sense(unit).sense is unit.power.sense
     assert unit.is_ready is (condition is PowerCondition.ACTIVE)
 
 

@@ -5,8 +5,8 @@ import errno
 import pytest
 
 from isthmus.errors import BackstoreError
+from isthmus.scsi.counts import Counts
 from isthmus.scsi.logical_unit import LogicalUnit
-from isthmus.scsi.statistics import Counts
 from tests.support.disk import sixteen, ten
 from tests.support.primary import CachedMemory
 from tests.support.scsi import Bench, HeldExecutor, read_10, write_10

@@ -44,6 +44,15 @@ def test_a_disk_is_the_same_after_a_restart_and_no_other_disk(tmp_path: Path, mo
     assert len({first, serial(chosen), serial(other_target)}) == 3
 
 
+def test_a_disk_is_named_like_those_of_the_daemon(tmp_path: Path) -> None:
+    """By NAA 6h, which udev, multipath and scsi_id all make the name of the disk from."""
+    chosen = options(state=tmp_path)
+    backstores = open_units(chosen)
+    identity = app.make_units(chosen, backstores)[0].identity
+    withdraw_units(backstores)
+    assert identity.naa_designator.hex() == "6001405" + identity.serial[:25]
+
+
 def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     """The port is taken: the file that would have been made is not there, and the one line says why."""
     image = tmp_path / "new.img"

@@ -1,9 +1,12 @@
 import asyncio
+import sys
 import threading
+import time
 
 import pytest
 
-from isthmus.server.blocking import in_thread
+from isthmus.server import blocking
+from isthmus.server.blocking import Slices, in_thread
 
 
 async def test_the_result_comes_from_a_thread() -> None:
@@ -44,3 +47,41 @@ async def test_what_comes_too_late_is_handed_over() -> None:
     async with asyncio.timeout(10):
         await undone.wait()
     assert late == ["late"]
+
+
+async def test_long_work_lets_others_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it has had the loop for long enough, and not at each step."""
+    turns: list[str] = []
+
+    async def work(name: str) -> None:
+        slices = Slices()
+        for _ in range(3):
+            turns.append(name)
+            await slices.pause()
+
+    monkeypatch.setattr(blocking, "SLICE_SECONDS", 3600.0)
+    await asyncio.gather(work("a"), work("b"))
+    assert "".join(turns) == "aaabbb"
+    turns.clear()
+    monkeypatch.setattr(blocking, "SLICE_SECONDS", 0.0)
+    await asyncio.gather(work("a"), work("b"))
+    assert "".join(turns) == "ababab"
+
+
+async def test_the_loop_gets_the_interpreter_soon_while_others_work() -> None:
+    """And everything is as before when they are through."""
+    before = sys.getswitchinterval()
+    assert await in_thread(sys.getswitchinterval, timeout=10) <= 0.0005
+    deadline = time.monotonic() + 10
+    while sys.getswitchinterval() != before:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0)
+
+
+async def test_a_thread_is_used_again() -> None:
+    """Starting one takes longer than most calls."""
+    first = await in_thread(threading.get_ident, timeout=10)
+    found = {first}
+    for _ in range(20):
+        found.add(await in_thread(threading.get_ident, timeout=10))
+    assert len(found) < 10

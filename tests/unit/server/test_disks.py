@@ -12,9 +12,12 @@ from isthmus.backstores.registry import open_backstore
 from isthmus.config.model import Backstore, BackstoreKey
 from isthmus.engine.workers import WorkerPool
 from isthmus.errors import BackstoreError, ConfigurationError
-from isthmus.scsi.state_store import MemoryStateStore
+from isthmus.scsi.block_executor import ImmediateExecutor
+from isthmus.scsi.spc.persistent_reservations import PersistentReservations, Registrant
+from isthmus.scsi.spc.reservation_record import encode, forget_damaged_reservations
+from isthmus.scsi.state_store import RESERVATIONS, MemoryStateStore
 from isthmus.server import disks as module
-from isthmus.server.disks import Disks
+from isthmus.server.disks import Disks, LostReservations
 
 KEY = BackstoreKey("fileio", "a")
 
@@ -159,3 +162,70 @@ async def test_copies_can_be_switched_off(disks: Disks, tmp_path: Path) -> None:
     unit = disks.unit(KEY)
     assert unit is not None
     assert 0x83 not in {row.opcode for row in unit.table}
+
+
+async def test_attributes_of_the_medium_take_effect_at_once(disks: Disks, tmp_path: Path) -> None:
+    """A medium that an initiator ejected stays out, whatever else of the disk changes."""
+    await disks.create(file(tmp_path, attributes={"removable": 1, "medium_present": 0}))
+    unit = disks.unit(KEY)
+    assert unit is not None
+    assert (unit.removable, unit.medium_present) == (True, False)
+    disks.set_attributes(file(tmp_path, attributes={"removable": 1, "vendor_id": "ACME"}))
+    assert (unit.medium_present, unit.identity.vendor) == (True, "ACME")
+    unit.medium_present = False
+    disks.set_attributes(file(tmp_path, attributes={"removable": 1, "vendor_id": "OTHER", "descriptor_sense": 1}))
+    assert (unit.medium_present, unit.mode.descriptor_sense) == (False, True)
+
+
+async def test_damaged_reservations_keep_a_disk_from_running_until_the_loss_is_accepted(tmp_path: Path) -> None:
+    """Replaced by an initiator, or forgotten; what can be read is never given up."""
+    state = MemoryStateStore()
+    state.save("a", RESERVATIONS, b"damaged")
+    settings = file(tmp_path)
+    (tmp_path / "a.img").write_bytes(bytes(65536))
+    found = Disks(state, ImmediateExecutor())
+    await found.load([settings])
+    assert "the saved reservations are damaged" in found[settings.key].problem
+    assert "--lost-reservations" in found[settings.key].problem
+    with pytest.raises(ConfigurationError, match="damaged"):
+        await found.start(settings.key, LostReservations.REFUSE)
+    await found.start(settings.key, LostReservations.REPLACE)
+    unit = found.unit(settings.key)
+    assert unit is not None
+    assert unit.reservations.persistent.lost
+    with pytest.raises(ConfigurationError, match="runs already"):
+        await found.start(settings.key, LostReservations.FORGET)
+    await found.close()
+
+    found = Disks(state, ImmediateExecutor())
+    await found.load([settings])
+    await found.start(settings.key, LostReservations.FORGET)
+    unit = found.unit(settings.key)
+    assert unit is not None
+    assert not unit.reservations.persistent.lost
+    assert state.load("a", RESERVATIONS) is None
+    await found.close()
+
+
+async def test_a_disk_that_was_missing_is_started_when_it_is_there(disks: Disks, tmp_path: Path) -> None:
+    """Its reservations, which can be read, stay whatever is said of lost ones."""
+    settings = file(tmp_path)
+    await disks.load([settings])
+    assert disks.unit(settings.key) is None
+    with pytest.raises(ConfigurationError):
+        await disks.start(settings.key, LostReservations.FORGET)
+    (tmp_path / "a.img").write_bytes(bytes(65536))
+    await disks.start(settings.key, LostReservations.FORGET)
+    assert disks.unit(settings.key) is not None
+    assert disks[settings.key].problem == ""
+    with pytest.raises(ConfigurationError, match="there is no"):
+        await disks.start(BackstoreKey("fileio", "nobody"), LostReservations.REFUSE)
+
+
+def test_a_record_that_can_be_read_is_not_forgotten() -> None:
+    """Whoever holds the disk goes on holding it."""
+    state = MemoryStateStore()
+    whole = encode(PersistentReservations({Registrant("iqn.2026-01.com.example:host,i,0x1", 1): 7}, preserved=True))
+    state.save("a", RESERVATIONS, whole)
+    forget_damaged_reservations(state, "a")
+    assert state.load("a", RESERVATIONS) == whole

@@ -7,7 +7,16 @@ import pytest
 
 from isthmus.errors import ConfigurationError
 from isthmus.server import listener as listener_module
-from isthmus.server.listener import MAX_LOGINS_OF_ADDRESS, Listener, LoginLimiter, bind, format_address, plain_address
+from isthmus.server.listener import (
+    MAX_LOGINS_OF_ADDRESS,
+    Listener,
+    LoginLimiter,
+    bare_address,
+    bind,
+    format_address,
+    plain_address,
+    route_of,
+)
 from isthmus.server.options import Portal
 
 
@@ -95,6 +104,9 @@ class ExhaustedSocket:
         self.accepts += 1
         raise OSError(errno.EMFILE, "Too many open files")
 
+    def getsockname(self) -> tuple[str, int]:
+        return "192.0.2.1", 3260
+
     def fileno(self) -> int:
         return 1
 
@@ -145,3 +157,17 @@ def test_addresses_as_people_write_them(host: str, shown: str) -> None:
     """IPv4 through a dual-stack socket is IPv4."""
     assert format_address(host, 5) == shown
     assert plain_address(host) in shown
+    assert bare_address(shown) == plain_address(host)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_the_route_of_a_connection(address: str) -> None:
+    """Through a dual-stack socket IPv4 is IPv4, at both ends."""
+    with bind(Portal("::", 0)) as sock:
+        sock.listen()
+        port = sock.getsockname()[1]
+        with socket.create_connection((address, port)):
+            accepted, peer = sock.accept()
+            with accepted:
+                route = route_of(accepted, format_address(*peer[:2]))
+    assert (route.address, route.portal_address, route.portal_port) == (address, address, port)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
 from isthmus.engine.interface import Handover
 from isthmus.iscsi.codec import PduReader, encode
@@ -16,6 +17,7 @@ from isthmus.names import Cid, IscsiName, Isid, Tsih
 from isthmus.server.login_phase import LoginPhase
 
 TARGET = IscsiName("iqn.2026-01.com.example:disks")
+MOVED = IscsiName("iqn.2026-01.com.example:moved")
 
 
 class Policy:
@@ -24,6 +26,8 @@ class Policy:
     login_timeout = 5.0
 
     def target(self, initiator_name: IscsiName, target_name: IscsiName) -> TargetView:
+        if target_name == MOVED:
+            raise LoginRefused(LoginStatus.TARGET_MOVED_TEMPORARILY, "moved", address="192.0.2.9:3260")
         if target_name != TARGET:
             raise LoginRefused(LoginStatus.NOT_FOUND, "there is no such target here")
         return TargetView(name=TARGET, target_portal_group_tag=1)
@@ -131,6 +135,19 @@ async def test_a_refusal_is_told_logged_and_closed(ends: Ends, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "there is no such target here" in said
     assert ends.engine.adopted == []
+
+
+async def test_a_redirection_is_no_refusal(ends: Ends) -> None:
+    """It is told as what it is, once, with where to."""
+    ends.theirs.sendall(request(MOVED))
+    with capture_logs() as logs:
+        await ends.phase.run()
+    (response,) = ends.received()
+    assert isinstance(response, LoginResponse)
+    assert response.status == LoginStatus.TARGET_MOVED_TEMPORARILY
+    assert [(line["event"], line["to"], line["target"]) for line in logs] == [
+        ("login redirected", "192.0.2.9:3260", MOVED)
+    ]
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x43" + bytes(10)], ids=["nothing", "half a header"])

@@ -16,10 +16,12 @@ from isthmus.scsi.block_executor import ImmediateExecutor
 from isthmus.scsi.nexus import LunMapping
 from isthmus.scsi.task_router import TaskRouter
 from isthmus.server.login_policy import Directory, PortalPolicy
+from isthmus.target.access import InitiatorAccess, Redirection, SessionLimit, Standing, Visitor
 from isthmus.target.portal_group import PortalGroup
 from isthmus.target.target_node import TargetNode
 from tests.support.engine import FakeLoop, FakeSocket
 from tests.support.scsi import make_unit
+from tests.support.visitors import ROUTE, visitor
 
 NAME = IscsiName("iqn.2026-01.com.example:disks")
 HOST = IscsiName("iqn.2026-01.com.example:host")
@@ -37,7 +39,7 @@ class Portal:
         self.unit = make_unit()
         self.node.map(0, LunMapping(self.unit))
         self.directory.add(self.node)
-        self.policy = PortalPolicy(self.directory, self.engine, lambda node: node.portal_groups.get(1))
+        self.policy = PortalPolicy(self.directory, self.engine, lambda node: node.portal_groups.get(1), ROUTE)
 
     def login(self, **fields: object) -> LoginCompleted:
         """A login that has all it needs; leading and normal unless told otherwise."""
@@ -98,7 +100,7 @@ def test_a_target_that_is_not_reached_here_is_not_found(portal: Portal) -> None:
     """Neither one that there is not, nor one that has other portals."""
     other = IscsiName("iqn.2026-01.com.example:other")
     assert refused(lambda: portal.policy.target(HOST, other)) == LoginStatus.NOT_FOUND
-    elsewhere = PortalPolicy(portal.directory, portal.engine, lambda node: None)
+    elsewhere = PortalPolicy(portal.directory, portal.engine, lambda node: None, ROUTE)
     assert refused(lambda: elsewhere.target(HOST, NAME)) == LoginStatus.NOT_FOUND
 
 
@@ -205,3 +207,91 @@ def test_a_cold_reset_ends_every_session(portal: Portal) -> None:
         portal.admit(isid=Isid(number))
     portal.policy._cold_reset(portal.node)
     assert list(portal.node.sessions) == []
+
+
+class Rules:
+    """A portal group's own rules, with one access for everybody."""
+
+    def __init__(self, **access: object) -> None:
+        self.access = InitiatorAccess(**access)  # type: ignore[arg-type]
+
+    def of(self, visitor: Visitor) -> InitiatorAccess:
+        assert visitor.route == ROUTE
+        return self.access
+
+    def discoverable(self, visitor: Visitor) -> bool:
+        raise AssertionError("nobody discovers")
+
+    def admitted(self, visitor: Visitor) -> None:
+        assert visitor.route == ROUTE
+
+    def standing(self, visitor: Visitor) -> Standing:
+        raise AssertionError("nobody asks")
+
+
+@pytest.mark.parametrize(
+    ("permanent", "status"),
+    [(False, LoginStatus.TARGET_MOVED_TEMPORARILY), (True, LoginStatus.TARGET_MOVED_PERMANENTLY)],
+)
+def test_a_login_is_sent_elsewhere(portal: Portal, permanent: bool, status: LoginStatus) -> None:
+    """With the address in the answer (RFC 7143 §11.13.5)."""
+    portal.node.portal_groups[1].access = Rules(
+        redirection=Redirection(host="2001:db8::5", port=3261, permanent=permanent)
+    )
+    with pytest.raises(LoginRefused) as caught:
+        portal.policy.target(HOST, NAME)
+    assert (caught.value.status, caught.value.address) == (status, "[2001:db8::5]:3261")
+
+
+def test_nobody_is_sent_to_where_it_is(portal: Portal) -> None:
+    """That would never end."""
+    here = Redirection(host=ROUTE.portal_address, port=ROUTE.portal_port)
+    portal.node.portal_groups[1].access = Rules(redirection=here)
+    assert portal.policy.target(HOST, NAME).name == NAME
+
+
+def test_a_session_more_than_the_limit_is_refused(portal: Portal) -> None:
+    """One that comes back in its own place is not more, and one that ends makes room."""
+    limit = SessionLimit(maximum=2, concerns=lambda visitor: visitor.name == HOST, what="the host")
+    portal.node.portal_groups[1].access = Rules(session_limits=(limit,))
+    for number in (1, 2, 2, 1):
+        portal.admit(isid=Isid(number))
+    assert refused(lambda: portal.admit(isid=Isid(3))) == LoginStatus.OUT_OF_RESOURCES
+    assert len(portal.node.sessions) == 2
+    session = portal.node.sessions.by_identifier(HOST, 1, 1)
+    assert session is not None
+    assert portal.node.visitors[session] == visitor(HOST)
+    portal.engine.end_session(session, "a test")
+    portal.admit(isid=Isid(3))
+    assert list(portal.node.visitors) == list(portal.node.nexuses)
+
+
+def test_no_initiator_takes_every_session(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a bound also where the operator has set none; others do not count, and reinstatement needs no room."""
+    monkeypatch.setattr("isthmus.server.login_policy.MAX_SESSIONS_OF_INITIATOR", 2)
+    for isid in (1, 2):
+        portal.admit(isid=Isid(isid))
+    assert refused(lambda: portal.admit(isid=Isid(3))) == LoginStatus.OUT_OF_RESOURCES
+    portal.admit(isid=Isid(2))
+    other = IscsiName("iqn.2026-01.com.example:other")
+    portal.admit(isid=Isid(3), initiator_name=other, target=portal.policy.target(other, NAME))
+
+
+def test_a_limit_that_refuses_leaves_the_old_session_alone(portal: Portal) -> None:
+    """Though the login would have taken its place, had there been room for it."""
+    old = portal.admit()
+    nobody = SessionLimit(maximum=0, concerns=lambda _: True, what="a test")
+    portal.node.portal_groups[1].access = Rules(session_limits=(nobody,))
+    assert refused(portal.admit) == LoginStatus.OUT_OF_RESOURCES
+    assert list(portal.node.sessions) == [old]
+
+
+def test_limits_count_the_sessions_of_their_portal_group(portal: Portal) -> None:
+    """Those of another are not theirs."""
+    portal.admit()
+    portal.node.add_portal_group(PortalGroup(target_portal_group_tag=2, relative_target_port_id=2))
+    one = SessionLimit(maximum=1, concerns=lambda _: True, what="portal group 2")
+    portal.node.portal_groups[2].access = Rules(session_limits=(one,))
+    portal.policy = PortalPolicy(portal.directory, portal.engine, lambda node: node.portal_groups.get(2), ROUTE)
+    portal.admit()
+    assert refused(lambda: portal.admit(isid=Isid(2))) == LoginStatus.OUT_OF_RESOURCES

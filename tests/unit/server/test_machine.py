@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.config.model import BackstoreKey
 from isthmus.server import machine
 
 
@@ -17,3 +18,18 @@ def test_a_machine_without_an_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """A machine that has been given nothing has nothing to tell."""
     monkeypatch.setattr(machine, "_MACHINE_ID", tmp_path / "missing")
     assert machine.machine_identity() == ""
+
+
+def test_serial_numbers_are_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name always gives the same number on one machine, and another one elsewhere and for other backstores."""
+    disk = BackstoreKey("fileio", "disk01")
+    numbers = {
+        machine.machine_serial(disk),
+        machine.machine_serial(disk),
+        machine.machine_serial(BackstoreKey("block", "disk01")),
+    }
+    assert len(numbers) == 2
+    monkeypatch.setattr("isthmus.server.machine.machine_identity", lambda: "another machine")
+    assert machine.machine_serial(disk) not in numbers
+    monkeypatch.setattr("isthmus.server.machine.socket.gethostname", lambda: "another host")
+    assert machine.machine_serial(disk) not in numbers

@@ -2,7 +2,7 @@ import pytest
 
 from isthmus.config.changes import DeleteTarget, ResizeBackstore
 from isthmus.config.diff import diff
-from isthmus.config.model import BackstoreKey, MappedLun, NodeAcl
+from isthmus.config.model import BackstoreKey, InitiatorGroup, MappedLun, NodeAcl
 from isthmus.initiator import cdb
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.session import Session
@@ -60,6 +60,28 @@ async def test_a_mapped_lun_is_held_by_its_initiator() -> None:
                 diff(running.service.configuration, without), running.server.reconciler, running.server.disks
             )
             assert [place.holders for place in found] == [(HOST,)]
+
+
+async def test_a_lun_of_an_initiator_group_is_held_by_its_members() -> None:
+    """By its number there; who is put out of the group holds nothing."""
+    group = InitiatorGroup(name="g", initiators=("*:host",), mapped_luns=(MappedLun(number=7, tpg_lun=0),))
+    async with running_service() as running:
+        await running.put(target(disk("a"), attributes={}, initiator_groups=(group,)))
+        async with await Session.login(running.settings()) as session:
+            await LogicalUnit(session, 7).become_ready()
+            await session.execute(7, bytes((0x1E, 0, 0, 0, 1, 0)))
+
+            async def holders(*groups: InitiatorGroup, disks: int = 1) -> list[tuple[str, ...]]:
+                wanted = target(*[disk("a")][:disks], initiator_groups=groups, attributes={})
+                changes = diff(running.service.configuration, wanted)
+                found = await occupied(changes, running.server.reconciler, running.server.disks)
+                return [place.holders for place in found]
+
+            assert await holders(InitiatorGroup(name="g", initiators=("*:host",))) == [(HOST,)]
+            assert await holders() == []
+            moved = InitiatorGroup(name="h", initiators=("*",), mapped_luns=group.mapped_luns)
+            assert await holders(moved) == []
+            assert await holders(InitiatorGroup(name="g", initiators=("*:host",)), disks=0) == [(HOST,)]
 
 
 async def test_sessions_hold_their_target() -> None:

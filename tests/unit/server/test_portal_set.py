@@ -98,3 +98,20 @@ async def test_a_socket_of_the_service_manager_is_used() -> None:
     assert listening.bound(portal) == portal
     listening.stop()
     assert given.fileno() < 0
+
+
+async def test_a_portal_is_tried_again_when_its_group_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The portal that is missing decides, not the others."""
+    put_off: list[float] = []
+
+    def call_later(seconds: float, *_: object) -> asyncio.Handle:
+        put_off.append(seconds)
+        return asyncio.Handle(print, (), asyncio.get_running_loop())
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
+    missing, there = Portal("192.0.2.77", 3260), Portal("127.0.0.1", 0)
+    listening = make_set()
+    listening.want([missing, there], {missing: 7.0, there: 2.0})
+    listening.want([missing])
+    listening.stop()
+    assert put_off == [7.0, portal_set.RETRY_SECONDS]

@@ -2,17 +2,31 @@
 
 import asyncio
 import dataclasses
+from pathlib import Path
 
 import pytest
 
-from isthmus.config.model import Configuration, Lun, MappedLun, NodeAcl, PortalGroup, Target
+from isthmus.config.diff import diff
+from isthmus.config.model import (
+    Backstore,
+    BackstoreKey,
+    Configuration,
+    InitiatorGroup,
+    Lun,
+    MappedLun,
+    NodeAcl,
+    PortalGroup,
+    Target,
+)
 from isthmus.initiator import cdb
 from isthmus.initiator.errors import ConnectionLost, LoginFailed, ScsiError
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.session import Session
 from isthmus.iscsi.opcodes import LoginStatus
+from isthmus.names import IscsiName
 from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.sense import Sense
+from isthmus.server.disks import LostReservations
 from tests.support.service import HOST, MIB, ONE, TWO, Running, disk, running_service, target
 
 BLOCK = 512
@@ -171,3 +185,113 @@ async def test_another_size_under_a_session() -> None:
             assert len(changes) == 1
             assert await sense_of(session) is Sense.CAPACITY_DATA_HAS_CHANGED
             assert (await unit.read_capacity()).size == 2 * MIB
+
+
+OTHER = "iqn.2026-01.com.example:other"
+
+
+async def is_up(session: Session) -> bool:
+    """Whether the session still answers."""
+    try:
+        await session.execute(0, cdb.test_unit_ready())
+    except ConnectionLost:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"allowed_initiators": "*:other"},
+        {"allowed_initiators": "!*:host"},
+        {"allowed_initiators": "*:other", "allowed_match": "any"},
+    ],
+)
+async def test_sessions_that_the_rules_no_longer_allow_are_dropped(attributes: dict[str, int | str]) -> None:
+    """The others notice nothing."""
+    demo = {"generate_node_acls": 1}
+    async with running_service() as running:
+        await running.put(target(disk("a"), attributes=demo))
+        async with await Session.login(running.settings(initiator_name=OTHER)) as stays:
+            assert await sense_of(stays) is Sense.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED
+            goes = await Session.login(running.settings())
+            await running.put(target(disk("a"), attributes={**demo, **attributes}))
+            assert not await is_up(goes)
+            assert await sense_of(stays) is None
+            with pytest.raises(LoginFailed) as caught:
+                await Session.login(running.settings())
+            assert caught.value.status == LoginStatus.AUTHORIZATION_FAILURE
+
+
+async def test_who_came_from_elsewhere_than_is_allowed_is_dropped() -> None:
+    """And with the address goes every session from there."""
+    demo = {"generate_node_acls": 1}
+    async with running_service() as running:
+        await running.put(target(disk("a"), attributes=demo))
+        session = await Session.login(running.settings())
+        await running.put(target(disk("a"), attributes={**demo, "allowed_addresses": "127.0.0.0/8,::1"}))
+        assert await is_up(session)
+        await running.put(target(disk("a"), attributes={**demo, "allowed_addresses": "192.0.2.0/24"}))
+        assert not await is_up(session)
+
+
+async def test_without_demo_mode_its_sessions_end() -> None:
+    """But not one that gets a node ACL in the same change."""
+    async with running_service() as running:
+        await running.put(target(disk("a")))
+        async with await Session.login(running.settings(initiator_name=OTHER)) as known:
+            stranger = await Session.login(running.settings())
+            acl = NodeAcl(name=IscsiName(OTHER), mapped_luns=(MappedLun(number=0, tpg_lun=0),))
+            await running.put(target(disk("a"), attributes={}, node_acls=(acl,)), force=True)
+            assert (await is_up(known), await is_up(stranger)) == (True, False)
+
+
+async def test_an_initiator_goes_from_one_group_to_another() -> None:
+    """Its session goes on and sees what that group sees."""
+    one = InitiatorGroup(name="one", initiators=("*:host",), mapped_luns=(MappedLun(number=0, tpg_lun=0),))
+    two = InitiatorGroup(name="two", initiators=(), mapped_luns=(MappedLun(number=5, tpg_lun=1, write_protect=True),))
+    moved = dataclasses.replace(one, initiators=()), dataclasses.replace(two, initiators=("*:host",))
+    stores = disk("a"), disk("b")
+    async with running_service() as running:
+        await running.put(target(*stores, attributes={}, initiator_groups=(one, two)))
+        session, unit = await ready(running)
+        async with session:
+            assert await unit.report_luns() == [encode_lun(0)]
+            await running.put(target(*stores, attributes={}, initiator_groups=moved))
+            assert await LogicalUnit(session, 5).report_luns() == [encode_lun(5)]
+            [view] = running.service.sessions.views()
+            assert (view.dynamic, view.initiator_group, view.luns) == (False, "two", (5,))
+            await running.put(target(*stores, attributes={}, initiator_groups=(moved[0],)))
+            assert not await is_up(session)
+
+
+async def test_a_change_that_is_taken_back_drops_nobody() -> None:
+    """Only what the rules are in the end counts."""
+    async with running_service() as running:
+        await running.put(target(disk("a")))
+        async with await Session.login(running.settings()) as session:
+            reconciler = running.server.reconciler
+            strict = target(disk("a"), attributes={})
+            changes = diff(running.service.configuration, strict)
+            back = diff(strict, running.service.configuration)
+            await reconciler.apply([*changes, *back], [])
+            assert await is_up(session)
+
+
+async def test_a_backstore_that_comes_back_is_seen_by_who_is_logged_in(tmp_path: Path) -> None:
+    """Its LUN is there again, by its own number, and is heard of."""
+    key = BackstoreKey("fileio", "f")
+    late = Backstore(key=key, path=str(tmp_path / "late.img"), size=MIB, unit_serial="f")
+    async with running_service() as running:
+        await running.service.load(target(disk("a"), late))
+        session, unit = await ready(running)
+        async with session:
+            assert await unit.report_luns() == [encode_lun(0)]
+            (tmp_path / "late.img").write_bytes(bytes(MIB))
+            await running.service.start_backstore(key, LostReservations.REFUSE, "a test")
+            with pytest.raises(ScsiError) as caught:
+                await unit.test_unit_ready()
+            assert caught.value.sense is not None
+            assert caught.value.sense.sense is Sense.REPORTED_LUNS_DATA_HAS_CHANGED
+            assert await unit.report_luns() == [encode_lun(0), encode_lun(1)]
+            await LogicalUnit(session, 1).become_ready()

@@ -14,6 +14,7 @@ from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.state_store import MemoryStateStore
 from isthmus.server.disks import Disks
 from isthmus.server.login_policy import Directory
+from isthmus.server.port_identifiers import PortIdentifiers
 from isthmus.server.reconcile import Reconciler
 
 NAME = IscsiName("iqn.2026-01.com.example:disks")
@@ -25,7 +26,7 @@ class Portals:
 
     on_change: Any = None
 
-    def want(self, portals: object) -> None:
+    def want(self, portals: object, patience: object = None) -> None:
         """Nothing is opened."""
 
     def bound(self, portal: object) -> None:
@@ -37,10 +38,13 @@ class Scene:
 
     def __init__(self) -> None:
         executor = ImmediateExecutor()
-        self.disks = Disks(MemoryStateStore(), executor)
+        state = MemoryStateStore()
+        self.disks = Disks(state, executor)
         engine = cast(Any, SimpleNamespace(workers=executor))
         directory = Directory(Authentication(), Offers())
-        self.reconciler = Reconciler(engine, directory, self.disks, cast(Any, Portals()), default_portals=())
+        self.reconciler = Reconciler(
+            engine, directory, self.disks, cast(Any, Portals()), PortIdentifiers(state), default_portals=()
+        )
         self.configuration = Configuration()
 
     async def run(self, *groups: AluaGroup, luns: dict[int, str]) -> None:

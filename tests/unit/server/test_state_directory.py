@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.errors import BackstoreError, ConfigurationError
+from isthmus.scsi.state_store import MEDIA_KEY
 from isthmus.server.state_directory import StateDirectory, default_state_directory
 
 
@@ -149,3 +150,21 @@ def test_default(uid: int, home: str, expected: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     monkeypatch.setenv("XDG_STATE_HOME", home)
     assert default_state_directory() == Path(expected).expanduser()
+
+
+@pytest.mark.parametrize("after", [b"another key", None])
+def test_nothing_is_left_of_a_secret(store: StateDirectory, tmp_path: Path, after: bytes | None) -> None:
+    """When a key is replaced or removed, what its file held is overwritten where it lies."""
+    kept = tmp_path / "kept"
+    for record, rest in ((MEDIA_KEY, False), ("record", True)):
+        store.save("serial", record, b"the key")
+        kept.unlink(missing_ok=True)
+        kept.hardlink_to(_file_of(store, record))
+        store.save("serial", record, after)
+        assert store.load("serial", record) == after
+        assert (b"the key" in kept.read_bytes()) == rest
+
+
+def _file_of(store: StateDirectory, record: str) -> Path:
+    (path,) = store.path.glob(f"*.{record}")
+    return path

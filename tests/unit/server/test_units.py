@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 from pathlib import Path
 
@@ -53,6 +54,15 @@ def test_a_made_file_is_sparse_and_private(tmp_path: Path) -> None:
     assert status.st_size == 1 << 30
     assert status.st_blocks * 512 < MIB
     assert status.st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("rotational", [False, True])
+def test_a_medium_turns_if_the_operator_says_so(tmp_path: Path, rotational: bool) -> None:
+    """Whatever the system says of the device under a file."""
+    chosen = dataclasses.replace(options(FileUnit(path=disk(tmp_path, "disk"))), rotational=rotational)
+    (backstore,) = backstores = open_units(chosen)
+    assert backstore.capabilities.rotational == rotational
+    close_units(backstores)
 
 
 def test_memory_units_differ(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 import pytest
 
 from isthmus.errors import ConfigurationError
+from isthmus.iscsi.parameters import Keepalive
 from isthmus.names import IscsiName
 from isthmus.scsi.block_executor import ImmediateExecutor
 from isthmus.scsi.nexus import LunMapping, Nexus
 from isthmus.scsi.task_router import TaskRouter
-from isthmus.target.access import InitiatorAccess
+from isthmus.target.access import InitiatorAccess, Standing, Visitor
 from isthmus.target.portal_group import PortalGroup
 from isthmus.target.target_node import TargetNode
 from tests.support.scsi import make_unit
+from tests.support.visitors import visitor
 
 NAME = IscsiName("iqn.2026-01.com.example:disks")
 
@@ -101,13 +103,16 @@ def test_a_lun_that_is_taken() -> None:
 class Rules:
     """A portal group's own rules, which nobody asks here."""
 
-    def of(self, initiator_name: IscsiName) -> InitiatorAccess:
+    def of(self, visitor: Visitor) -> InitiatorAccess:
         raise AssertionError("nobody logs in")
 
-    def discoverable(self, initiator_name: IscsiName) -> bool:
+    def discoverable(self, visitor: Visitor) -> bool:
         raise AssertionError("nobody discovers")
 
-    def is_dynamic(self, initiator_name: IscsiName) -> bool:
+    def admitted(self, visitor: Visitor) -> None:
+        raise AssertionError("nobody logs in")
+
+    def standing(self, visitor: Visitor) -> Standing:
         raise AssertionError("nobody logs in")
 
 
@@ -122,3 +127,12 @@ def test_where_a_portal_group_has_rules_they_decide() -> None:
     node.router.map_lun(nexus, 7, LunMapping(unit))
     node.unmap(3)
     assert nexus.mappings == {7: LunMapping(unit)}
+
+
+def test_silence_is_dealt_with_as_the_target_says() -> None:
+    """Where a portal group has no rules of its own."""
+    patient = Keepalive(ping_after=60, lost_after=90)
+    node = TargetNode(NAME, TaskRouter(ImmediateExecutor()), keepalive=patient)
+    node.add_portal_group(group(1, 1))
+    for each, expected in ((node, patient), (make_node(), Keepalive())):
+        assert each.access(visitor(IscsiName("iqn.2026-01.com.example:host")), group(1, 1)).keepalive == expected

@@ -127,7 +127,7 @@ _RESULTS: Final = (
         identifier_length=1,
     ),
     _receive(0x05, "RECEIVE COPY STATUS (LID4)", receive_copy_status_lid4, "SPC-4 §6.24", identifier_length=4),
-    _receive(0x07, "RECEIVE ROD TOKEN INFORMATION", receive_rod_token_information, "SPC-4 §6.26", identifier_length=4),
+    _receive(0x07, "RECEIVE ROD TOKEN INFORMATION", receive_rod_token_information, "SPC-4 §6.28", identifier_length=4),
     _receive(0x08, "REPORT ALL ROD TOKENS", report_all_rod_tokens, "SPC-4 §6.31", identifier_length=0),
 )
 

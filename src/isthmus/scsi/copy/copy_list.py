@@ -4,13 +4,23 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from isthmus.scsi.copy.cscd import CSCD_DESCRIPTOR_LENGTH, CscdDescriptor, parse_cscd
+from isthmus.scsi.copy.cscd import CSCD_DESCRIPTOR_LENGTH, IDENTIFICATION, CscdDescriptor, parse_cscd
 from isthmus.scsi.copy.limits import MAX_CSCD_DESCRIPTORS, MAX_INLINE_DATA_LENGTH
-from isthmus.scsi.copy.segments import BlockToBlock, parse_segments
+from isthmus.scsi.copy.segments import SEGMENT_TYPES, Segment, parse_segments
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
 from isthmus.scsi.spc.parameter_data import invalid_in_list
 
-__all__ = ["LID1_HEADER_LENGTH", "LID4_HEADER_LENGTH", "CopyList", "parse_lid1_list", "parse_lid4_list"]
+__all__ = [
+    "DESCRIPTOR_TYPES",
+    "LID1_HEADER_LENGTH",
+    "LID4_HEADER_LENGTH",
+    "CopyList",
+    "parse_lid1_list",
+    "parse_lid4_list",
+]
+
+DESCRIPTOR_TYPES: Final = bytes((*SEGMENT_TYPES, IDENTIFICATION))
+"""The type codes of all segment and CSCD descriptors that are known, in order (SPC-4 §6.22, §7.8.17.7)."""
 
 _LID1: Final = struct.Struct(">BBH4xII")
 _LID4: Final = struct.Struct(">BBH11xBB3xI18xHHH")
@@ -33,7 +43,7 @@ class CopyList:
     """None: the copy is not to be asked about (LIST ID USAGE 11b)."""
     immediate: bool
     cscds: tuple[CscdDescriptor, ...]
-    segments: tuple[BlockToBlock, ...]
+    segments: tuple[Segment, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,14 +59,24 @@ class Endpoint:
 
     def check(self, offset: int, length: int, *, writing: bool) -> None:
         """Raise `EndpointFailure` if a WRITE or READ of `length` bytes from `offset` would be refused now."""
-        mapping = self.nexus.mapping(self.lun)
-        if mapping is None or mapping.logical_unit is not self.unit:
-            raise EndpointFailure(self.answer(_UNMAPPED), from_source=not writing)
-        answer = obstacle(self.unit, self._stand_in(_WRITE if writing else _READ))
+        answer = self._obstacle(_WRITE if writing else _READ)
         if answer is None and offset + length > self.unit.num_blocks * self.unit.block_length:
             answer = self.answer(SenseData(sense=Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE))
         if answer is not None:
             raise EndpointFailure(answer, from_source=not writing)
+
+    def check_ready(self) -> None:
+        """Raise `EndpointFailure` if a TEST UNIT READY would be refused now."""
+        row = self.unit.table.find(_TEST_UNIT_READY)
+        answer = self._obstacle(replace(row, passes_unit_attention=True))
+        if answer is not None:
+            raise EndpointFailure(answer, from_source=True)
+
+    def _obstacle(self, row: CommandDescriptor) -> Response | None:
+        mapping = self.nexus.mapping(self.lun)
+        if mapping is None or mapping.logical_unit is not self.unit:
+            return self.answer(_UNMAPPED)
+        return obstacle(self.unit, self._stand_in(row))
 
     def failure(self, sense_data: SenseData, *, from_source: bool) -> EndpointFailure:
         """What to raise when the storage of this unit has failed."""
@@ -100,6 +110,7 @@ _NOBODY: Final = _Nobody()
 _UNMAPPED: Final = SenseData(sense=Sense.LOGICAL_UNIT_NOT_SUPPORTED)
 _READ: Final = _row("READ (16)")
 _WRITE: Final = _row("WRITE (16)")
+_TEST_UNIT_READY: Final = bytes(6)
 
 
 def reachable(nexus: "Nexus") -> Iterator[Endpoint]:

@@ -16,7 +16,16 @@ from isthmus.scsi.copy.copy_list import (
 from isthmus.scsi.copy.copy_operations import CopyOperation
 from isthmus.scsi.copy.endpoint import Endpoint, EndpointFailure, copy_manager_of
 from isthmus.scsi.copy.limits import MAX_DESCRIPTOR_LIST_LENGTH, MAX_INLINE_DATA_LENGTH
-from isthmus.scsi.copy.segments import COPY_MANAGER_UNIT, DESTINATION_FIELD, SOURCE_FIELD, BlockToBlock
+from isthmus.scsi.copy.segments import (
+    COPY_MANAGER_UNIT,
+    DESTINATION_FIELD,
+    SOURCE_FIELD,
+    BlockToBlock,
+    ByteToByte,
+    CopySegment,
+    Segment,
+    VerifyCscd,
+)
 from isthmus.scsi.copy.transfer import Move, Transfer, flushed, run_copy, transfer
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sense import CheckCondition, FieldPointer, SegmentPointer, Sense, SenseData
@@ -39,7 +48,8 @@ __all__ = [
 
 _SOURCE_LBA_FIELD = 12
 _DESTINATION_LBA_FIELD = 20
-_NUM_BLOCKS_FIELD = 10
+_SOURCE_OFFSET_FIELD = 28
+_DESTINATION_OFFSET_FIELD = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,27 +110,50 @@ class _Segments:
         """Do all of them; raises `CheckCondition` with COPY ABORTED for the first that fails."""
         for segment in self._copy_list.segments:
             self._copy.segments_processed += 1
-            move = self._move(segment)
-            if move is not None:
-                yield from self._copied(segment, move)
-                self._destinations[move.destination.unit] = move.destination
+            if isinstance(segment, VerifyCscd):
+                self._verify(segment)
+            elif isinstance(segment, CopySegment):
+                yield from self._process_copy(segment)
         for destination in self._destinations.values():
             yield from _flushed(destination)
 
-    def _copied(self, segment: BlockToBlock, move: Move) -> Transfer:
+    def _verify(self, segment: VerifyCscd) -> None:
+        """Find the unit, and ask it whether it is ready, if that is wanted."""
+        endpoint = self._endpoint(segment, segment.source, SOURCE_FIELD)
+        if segment.test_unit_ready:
+            try:
+                endpoint.check_ready()
+            except EndpointFailure as failure:
+                raise self._failed_at(segment, segment.source, failure) from failure
+
+    def _process_copy(self, segment: CopySegment) -> Transfer:
+        move = self._move(segment)
+        if move.length:
+            yield from self._copied(segment, move)
+            self._destinations[move.destination.unit] = move.destination
+
+    def _copied(self, segment: CopySegment, move: Move) -> Transfer:
         """Do `move`; a failure names the segment, the CSCD descriptor, and how much of the segment is left."""
         before = self._copy.bytes_transferred
         try:
             yield from transfer(self._copy, move)
         except EndpointFailure as failure:
-            sense_data = SenseData(
-                sense=Sense.THIRD_PARTY_DEVICE_FAILURE,
-                specific=self._pointer(segment.source if failure.from_source else segment.destination),
-                information=_residual(move, self._copy.bytes_transferred - before),
-                segment=segment.number,
-                forwarded=failure.forwarded,
-            )
-            raise CheckCondition.of(sense_data) from failure
+            identifier = segment.source if failure.from_source else segment.destination
+            residual = _residual(move, self._copy.bytes_transferred - before)
+            raise self._failed_at(segment, identifier, failure, residual) from failure
+
+    def _failed_at(
+        self, segment: Segment, identifier: int, failure: EndpointFailure, residual: int | None = None
+    ) -> CheckCondition:
+        """`segment` fails as the unit of CSCD descriptor `identifier` does not do its part."""
+        sense_data = SenseData(
+            sense=Sense.THIRD_PARTY_DEVICE_FAILURE,
+            specific=self._pointer(identifier),
+            information=residual,
+            segment=segment.number,
+            forwarded=failure.forwarded,
+        )
+        return CheckCondition.of(sense_data)
 
     def _pointer(self, identifier: int) -> SegmentPointer | None:
         """To the CSCD descriptor of a unit that fails, if it has one."""
@@ -128,21 +161,34 @@ class _Segments:
             return None
         return SegmentPointer(self._copy_list.cscds[identifier].place, in_segment=False)
 
-    def _move(self, segment: BlockToBlock) -> Move | None:
+    def _move(self, segment: CopySegment) -> Move:
         source = self._endpoint(segment, segment.source, SOURCE_FIELD)
         destination = self._endpoint(segment, segment.destination, DESTINATION_FIELD)
-        counted = destination if segment.counts_destination_blocks else source
+        source_block, destination_block = source.unit.block_length, destination.unit.block_length
+        source_offset = destination_offset = length = 0
+        if isinstance(segment, BlockToBlock):
+            length = segment.num_blocks * (destination_block if segment.counts_destination_blocks else source_block)
+            # Nothing is carried over to another segment, or padded: whole blocks fit, or do not.
+            if length % source_block or length % destination_block:
+                raise _failed(segment, Sense.UNEXPECTED_INEXACT_SEGMENT, segment.length_field)
+        elif isinstance(segment, ByteToByte):
+            source_offset, destination_offset = segment.source_offset, segment.destination_offset
+            length = segment.num_bytes
+            if source_offset >= source_block:
+                raise _failed(segment, Sense.COPY_ABORTED, _SOURCE_OFFSET_FIELD)
+            if destination_offset >= destination_block:
+                raise _failed(segment, Sense.COPY_ABORTED, _DESTINATION_OFFSET_FIELD)
         move = Move(
             source=source,
-            source_offset=segment.source_lba * source.unit.block_length,
+            source_offset=segment.source_lba * source_block + source_offset,
             destination=destination,
-            offset=segment.destination_lba * destination.unit.block_length,
-            length=segment.num_blocks * counted.unit.block_length,
+            offset=segment.destination_lba * destination_block + destination_offset,
+            length=length,
         )
-        self._check(segment, move)
-        return move if move.length else None
+        _check(segment, move)
+        return move
 
-    def _endpoint(self, segment: BlockToBlock, identifier: int, field: int) -> Endpoint:
+    def _endpoint(self, segment: Segment, identifier: int, field: int) -> Endpoint:
         """The unit that the CSCD DESCRIPTOR ID in `field` of `segment` means."""
         if identifier == COPY_MANAGER_UNIT:
             return self._copy_manager
@@ -158,33 +204,35 @@ class _Segments:
             raise self._refused(segment, identifier, Sense.INVALID_OPERATION_FOR_COPY_SOURCE_OR_DESTINATION)
         return endpoint
 
-    def _refused(self, segment: BlockToBlock, identifier: int, sense: Sense) -> CheckCondition:
+    def _refused(self, segment: Segment, identifier: int, sense: Sense) -> CheckCondition:
         """`segment` cannot be done for its CSCD descriptor `identifier`."""
         pointer = self._pointer(identifier)
         return CheckCondition.of(SenseData(sense=sense, specific=pointer, segment=segment.number))
 
-    def _check(self, segment: BlockToBlock, move: Move) -> None:
-        """Nothing is carried over to another segment, or padded: whole blocks fit, or do not."""
-        source, destination = move.source.unit, move.destination.unit
-        if move.length % source.block_length or move.length % destination.block_length:
-            raise _failed(segment, Sense.UNEXPECTED_INEXACT_SEGMENT, _NUM_BLOCKS_FIELD)
-        if move.source_offset + move.length > source.num_blocks * source.block_length:
-            raise _failed(segment, Sense.COPY_ABORTED, _SOURCE_LBA_FIELD)
-        if move.offset + move.length > destination.num_blocks * destination.block_length:
-            raise _failed(segment, Sense.COPY_ABORTED, _DESTINATION_LBA_FIELD)
+
+def _check(segment: CopySegment, move: Move) -> None:
+    """Both ranges are inside their units."""
+    source, destination = move.source.unit, move.destination.unit
+    if move.source_offset + move.length > source.num_blocks * source.block_length:
+        raise _failed(segment, Sense.COPY_ABORTED, _SOURCE_LBA_FIELD)
+    if move.offset + move.length > destination.num_blocks * destination.block_length:
+        raise _failed(segment, Sense.COPY_ABORTED, _DESTINATION_LBA_FIELD)
 
 
-def _failed(segment: BlockToBlock, sense: Sense, field: int) -> CheckCondition:
+def _failed(segment: Segment, sense: Sense, field: int) -> CheckCondition:
     """`segment` cannot be done for what stands in its byte `field`."""
     return CheckCondition.of(SenseData(sense=sense, specific=SegmentPointer(field), segment=segment.number))
 
 
 def _residual(move: Move, done: int) -> int | None:
-    """Blocks of the destination that are not written, if some are (SPC-4 §5.17.7.4); what is written last counts first."""
+    """Blocks of the destination that are not written, if some are (SPC-4 §5.17.7.4); what is written last counts first.
+
+    A block that is not written as a whole counts.
+    """
     if not done:
         return None
     written = 0 if move.is_backwards else done
-    return (move.length - written) // move.destination.unit.block_length
+    return -(-(move.length - written) // move.destination.unit.block_length)
 
 
 def _flushed(destination: Endpoint) -> Transfer:

@@ -26,7 +26,7 @@ MAX_DESCRIPTOR_LIST_LENGTH: Final = 8192
 """Bytes of both lists of descriptors: more than the largest number of both take, so that too many are told as such."""
 MAX_INLINE_DATA_LENGTH: Final = 0
 MAX_SEGMENT_LENGTH: Final = 256 << 20
-"""Bytes. No segment can be longer: its length is 16 bits of blocks, of at most 4096 bytes."""
+"""Bytes. No segment in blocks can be longer: its length is 16 bits of blocks, of at most 4096 bytes."""
 MAX_CONCURRENT_COPIES: Final = 64
 """Copies in progress at once in one logical unit."""
 MAX_KEPT_OPERATIONS: Final = 1024

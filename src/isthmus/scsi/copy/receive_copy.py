@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from isthmus.scsi.cdb import Command
+from isthmus.scsi.copy.copy_list import DESCRIPTOR_TYPES
 from isthmus.scsi.copy.copy_operations import CopyOperation, CopyState
-from isthmus.scsi.copy.cscd import IDENTIFICATION
 from isthmus.scsi.copy.endpoint import copy_manager_of
 from isthmus.scsi.copy.limits import (
     MAX_CONCURRENT_COPIES,
@@ -20,7 +20,6 @@ from isthmus.scsi.copy.limits import (
     MAX_SEGMENT_DESCRIPTORS,
     MAX_SEGMENT_LENGTH,
 )
-from isthmus.scsi.copy.segments import BLOCK_TO_BLOCK
 from isthmus.scsi.spc.parameter_data import allocated, invalid_in_cdb
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response, Task
@@ -156,7 +155,6 @@ def receive_copy_failure_details_lid1(unit: "LogicalUnit", task: Task) -> Respon
 
 def receive_copy_operating_parameters(_unit: "LogicalUnit", task: Task) -> Response:
     """The limits; SNLID: a copy without list identifier is possible. All granularities are one byte (0)."""
-    codes = bytes((BLOCK_TO_BLOCK, IDENTIFICATION))
     limits = struct.pack(
         ">BxxxHHIIIIIxxHBBBBxxxB",
         _SNLID,
@@ -172,9 +170,9 @@ def receive_copy_operating_parameters(_unit: "LogicalUnit", task: Task) -> Respo
         0,
         0,
         0,
-        len(codes),
+        len(DESCRIPTOR_TYPES),
     )
-    data = limits + codes
+    data = limits + DESCRIPTOR_TYPES
     return allocated(struct.pack(">I", len(data)) + data, _command(task).allocation_length)
 
 

@@ -6,9 +6,10 @@ Between two steps others get their turn, the copy can be aborted, and both ends 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isthmus.backstores.operations import BlockOperation, Copy, Flush, Read, SourceFailure, WriteZeroes
+from isthmus.backstores.partial_blocks import MAX_LENGTH, CopyPartialBlocks, whole_blocks
 from isthmus.errors import BackstoreError
 from isthmus.scsi.background import Background
 from isthmus.scsi.backstore_errors import sense_for
@@ -19,6 +20,9 @@ from isthmus.scsi.elsewhere import Elsewhere
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.task import GOOD
+
+if TYPE_CHECKING:
+    from isthmus.scsi.logical_unit import LogicalUnit
 
 __all__ = ["Move", "Transfer", "Zeroing", "flushed", "run_copy", "transfer"]
 
@@ -34,10 +38,20 @@ class Zeroing:
     offset: int
     length: int
 
+    @property
+    def step(self) -> int:
+        """The length of a piece."""
+        return STEP
+
+    @property
+    def units(self) -> "tuple[LogicalUnit, ...]":
+        """Those whose limits each step has to keep to."""
+        return (self.destination.unit,)
+
     def pieces(self) -> Iterator[tuple[int, int]]:
         """The steps, in the order in which they are done: (bytes from the start, length)."""
-        for start in range(0, self.length, STEP):
-            yield start, min(STEP, self.length - start)
+        for start in range(0, self.length, self.step):
+            yield start, min(self.step, self.length - start)
 
     def check(self, start: int, length: int) -> None:
         """Raise `EndpointFailure` if this piece may not be done."""
@@ -62,6 +76,20 @@ class Move(Zeroing):
         return reversed(tuple(pieces)) if self.is_backwards else pieces
 
     @property
+    def step(self) -> int:
+        return MAX_LENGTH if self._has_partial_blocks else STEP
+
+    @property
+    def units(self) -> "tuple[LogicalUnit, ...]":
+        return tuple(dict.fromkeys((self.source.unit, self.destination.unit)))
+
+    @property
+    def _has_partial_blocks(self) -> bool:
+        source, destination = self.source.unit.block_length, self.destination.unit.block_length
+        ends = self.source_offset % source or self.offset % destination
+        return bool(ends or self.length % source or self.length % destination)
+
+    @property
     def is_backwards(self) -> bool:
         """Whether the last piece is copied first."""
         shift = self.offset - self.source_offset
@@ -73,13 +101,27 @@ class Move(Zeroing):
 
     def operation(self, start: int, length: int) -> Elsewhere:
         source, source_offset = self.source.unit, self.source_offset + start
-        copy = Copy(source.backstore, source_offset, self.offset + start, length)
-        return Elsewhere(self.destination.unit, copy, self.destination.nexus, source, (source_offset, length))
+        unit, offset = self.destination.unit, self.offset + start
+        copy: BlockOperation = Copy(source.backstore, source_offset, offset, length)
+        if self._has_partial_blocks:
+            copy = CopyPartialBlocks(
+                source=source.backstore,
+                source_offset=source_offset,
+                source_block_length=source.block_length,
+                offset=offset,
+                block_length=unit.block_length,
+                length=length,
+            )
+        extent = whole_blocks(source_offset, length, source.block_length)
+        return Elsewhere(unit, copy, self.destination.nexus, source, extent)
 
 
 def transfer(copy: CopyOperation, move: Zeroing, check_source: Callable[[], None] = lambda: None) -> Transfer:
     """Do `move` as part of `copy`; `check_source` raises if what it reads is not any more what was asked for."""
     for start, length in move.pieces():
+        for unit in move.units:
+            if unit.throttle is not None:
+                yield unit.throttle.until(length)
         if copy.abort_requested:
             raise CheckCondition(Sense.COMMANDS_CLEARED_BY_DEVICE_SERVER)
         move.check(start, length)

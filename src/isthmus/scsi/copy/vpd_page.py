@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from isthmus.scsi.copy.cscd import IDENTIFICATION
+from isthmus.scsi.copy.copy_list import DESCRIPTOR_TYPES
 from isthmus.scsi.copy.limits import (
     DEFAULT_INACTIVITY_TIMEOUT,
     MAX_CONCURRENT_COPIES,
@@ -20,7 +20,7 @@ from isthmus.scsi.copy.limits import (
     OPTIMAL_TOKEN_TRANSFER,
 )
 from isthmus.scsi.copy.rod_token import RodType
-from isthmus.scsi.copy.segments import BLOCK_TO_BLOCK, COPY_MANAGER_UNIT
+from isthmus.scsi.copy.segments import COPY_MANAGER_UNIT
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
@@ -97,8 +97,7 @@ def _parameter_data() -> bytes:
 
 
 def _supported_descriptors() -> bytes:
-    codes = bytes((BLOCK_TO_BLOCK, IDENTIFICATION))
-    return bytes((len(codes),)) + codes
+    return bytes((len(DESCRIPTOR_TYPES),)) + DESCRIPTOR_TYPES
 
 
 def _supported_cscd_descriptor_ids() -> bytes:

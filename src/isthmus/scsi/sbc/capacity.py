@@ -73,7 +73,10 @@ def read_capacity_16(unit: "LogicalUnit", task: Task) -> Response:
     command = task.command
     assert isinstance(command, ReadCapacity16)
     exponent = (unit.physical_block_length // unit.block_length).bit_length() - 1
-    # No protection information; the lowest aligned LBA is 0. A block that was given back reads as zeros.
-    provisioning = _LBPME | _LBPRZ if unit.backstore.capabilities.discard else 0
-    data = struct.pack(">QIxBBx", unit.num_blocks - 1, unit.block_length, exponent, provisioning)
+    # No protection information. A block that was given back reads as zeros.
+    capabilities = unit.backstore.capabilities
+    zeros = _LBPRZ if capabilities.reports_zeroes else 0
+    provisioning = _LBPME | zeros if capabilities.discard else 0
+    flags = provisioning << 8 | unit.lowest_aligned_lba
+    data = struct.pack(">QIxBH", unit.num_blocks - 1, unit.block_length, exponent, flags)
     return Response(data_in=data.ljust(_DATA_LENGTH_16, b"\0")[: command.allocation_length])

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from isthmus.backstores.operations import BlockOperation, Discard, WriteRepeated, WriteZeroes
 from isthmus.scsi.background import Background
 from isthmus.scsi.cdb import Command
+from isthmus.scsi.medium_plan import steps_through
 from isthmus.scsi.medium_work import MediumOperation, behind_the_status, work_on_medium
 from isthmus.scsi.opcodes import Steps
-from isthmus.scsi.sbc.sanitize import steps_through
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.spc.parameter_data import invalid_in_cdb, invalid_in_list
 from isthmus.scsi.task import Response, Task

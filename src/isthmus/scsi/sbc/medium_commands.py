@@ -8,6 +8,7 @@ from isthmus.scsi.sbc.defect_data import parse_read_defect_data_10, parse_read_d
 from isthmus.scsi.sbc.format_unit import format_unit, parse_format_unit
 from isthmus.scsi.sbc.sanitize import (
     block_erase,
+    crypto_erase,
     exit_failure_mode,
     overwrite,
     parse_exit_failure_mode,
@@ -24,7 +25,13 @@ _ANY_FAILURE: Final = frozenset(MediumOperation)
 
 
 def _sanitize(
-    service_action: int, what: str, parse: Parser, handler: Handler, *, needs_discard: bool = False
+    service_action: int,
+    what: str,
+    parse: Parser,
+    handler: Handler,
+    *,
+    needs_discard: bool = False,
+    needs_encryption: bool = False,
 ) -> CommandDescriptor:
     return CommandDescriptor(
         name=f"SANITIZE, {what}",
@@ -38,6 +45,7 @@ def _sanitize(
         writes_medium=True,
         recovers=_ANY_FAILURE,
         needs_discard=needs_discard,
+        needs_encryption=needs_encryption,
         source="SBC-4 §5.30",
     )
 
@@ -70,6 +78,7 @@ ROWS: Final[tuple[CommandDescriptor, ...]] = (
     ),
     _sanitize(0x01, "OVERWRITE", parse_overwrite, overwrite),
     _sanitize(0x02, "BLOCK ERASE", parse_sanitize, block_erase, needs_discard=True),
+    _sanitize(0x03, "CRYPTOGRAPHIC ERASE", parse_sanitize, crypto_erase, needs_encryption=True),
     _sanitize(0x1F, "EXIT FAILURE MODE", parse_exit_failure_mode, exit_failure_mode),
     _read_defect_data(
         "READ DEFECT DATA (10)",

@@ -29,6 +29,10 @@ class Read(BlockRange):
     fua: bool
     dpo: bool
 
+    @property
+    def data_in_length(self) -> int:
+        return self.num_blocks * self.block_length
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write(BlockRange):

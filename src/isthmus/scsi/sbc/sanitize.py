@@ -2,18 +2,17 @@
 
 Overwriting writes the pattern to every logical block and makes each pass durable before the next, since a cache would
 join them. Block erase gives the room of every block back to the storage. What the storage does underneath (a file system
-that copies on write, a drive that remaps) is out of sight, as it is for any initiator. There is no cryptographic erase:
-nothing is encrypted here, so there is no key to change.
+that copies on write, a drive that remaps) is out of sight, as it is for any initiator. Cryptographic erase, which only a
+unit on encrypted storage has, changes the key, and then gives the room back where that can be done.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from isthmus.backstores.operations import BlockOperation, Discard, Flush, WriteRepeated
-from isthmus.scsi.background import Background, BackgroundSteps
+from isthmus.scsi.background import Background
 from isthmus.scsi.cdb import Command
-from isthmus.scsi.medium_work import MediumOperation, behind_the_status, forget_medium_failure, work_on_medium
+from isthmus.scsi.medium_plan import MediumPlan
+from isthmus.scsi.medium_work import MediumOperation, behind_the_status, forget_medium_failure, sanitize_medium
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.spc.parameter_data import invalid_in_cdb, invalid_in_list, parameter_list
@@ -26,12 +25,12 @@ __all__ = [
     "Overwrite",
     "Sanitize",
     "block_erase",
+    "crypto_erase",
     "exit_failure_mode",
     "overwrite",
     "parse_exit_failure_mode",
     "parse_overwrite",
     "parse_sanitize",
-    "steps_through",
 ]
 
 _IMMED: Final = 0x80
@@ -40,14 +39,11 @@ _INVERT: Final = 0x80
 _TEST: Final = 0x60
 _OVERWRITE_COUNT: Final = 0x1F
 _HEADER_LENGTH: Final = 4
-_WRITE_STEP: Final = 8 << 20
-"""Bytes of one operation: often enough for a progress indication, and not so often that the steps cost time."""
-_DISCARD_STEP: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sanitize(Command):
-    """SANITIZE with the BLOCK ERASE or EXIT FAILURE MODE service action."""
+    """SANITIZE with the BLOCK ERASE, CRYPTOGRAPHIC ERASE or EXIT FAILURE MODE service action."""
 
     immediate: bool
     unrestricted: bool
@@ -109,16 +105,8 @@ def overwrite(unit: "LogicalUnit", task: Task) -> Steps:
         raise invalid_in_list(0, 4)
     if data[1]:
         raise invalid_in_list(1)
-    block = _block(unit, data)
-    length = unit.num_blocks * unit.block_length
-    work = work_on_medium(
-        unit,
-        MediumOperation.SANITIZE,
-        lambda: _passes(length, _patterns(block, count, invert=invert)),
-        total=length * count,
-        unrestricted=_command(task).unrestricted,
-    )
-    return _sanitize(unit, task, work)
+    plan = MediumPlan(length=unit.num_blocks * unit.block_length, block=_block(unit, data), count=count, invert=invert)
+    return _sanitize(unit, task, plan)
 
 
 def _block(unit: "LogicalUnit", data: bytes) -> bytes:
@@ -132,36 +120,23 @@ def _block(unit: "LogicalUnit", data: bytes) -> bytes:
     return (pattern * -(-unit.block_length // length))[: unit.block_length]
 
 
-def _patterns(block: bytes, count: int, *, invert: bool) -> Iterator[bytes]:
-    """The block of each pass; inverted ones alternate with the others so that the last is not inverted."""
-    inverted = bytes(byte ^ 0xFF for byte in block)
-    for remaining in range(count, 0, -1):
-        yield inverted if invert and remaining % 2 == 0 else block
-
-
-def _passes(length: int, patterns: Iterator[bytes]) -> Iterator[BlockOperation]:
-    for block in patterns:
-        for offset, size in steps_through(length, _WRITE_STEP):
-            yield WriteRepeated(offset, size, block)
-        yield Flush()
-
-
 def block_erase(unit: "LogicalUnit", task: Task) -> Steps:
     """Give back the room of all blocks, which then read as zeros."""
-    length = unit.num_blocks * unit.block_length
-    work = work_on_medium(
-        unit,
-        MediumOperation.SANITIZE,
-        lambda: (Discard((step,)) for step in steps_through(length, _DISCARD_STEP)),
-        total=length,
-        unrestricted=_command(task).unrestricted,
-    )
-    return _sanitize(unit, task, work)
+    return _sanitize(unit, task, MediumPlan(length=unit.num_blocks * unit.block_length))
 
 
-def _sanitize(unit: "LogicalUnit", task: Task, work: BackgroundSteps) -> Steps:
-    """Do `work`, which no abort, reset or loss of the nexus ends; with IMMED, behind the status."""
-    if _command(task).immediate:
+def crypto_erase(unit: "LogicalUnit", task: Task) -> Steps:
+    """Change the key. What was there is unreadable with that; its room is given back, so that zeros are read (LBPRZ)."""
+    length = unit.num_blocks * unit.block_length if unit.backstore.capabilities.discard else 0
+    return _sanitize(unit, task, MediumPlan(length=length, changes_key=True))
+
+
+def _sanitize(unit: "LogicalUnit", task: Task, plan: MediumPlan) -> Steps:
+    """Do what is planned, which no abort, reset or loss of the nexus ends; with IMMED, behind the status."""
+    command = task.command
+    assert isinstance(command, Sanitize)
+    work = sanitize_medium(unit, plan, unrestricted=command.unrestricted)
+    if command.immediate:
         yield from behind_the_status(unit, task.nexus, work)
     else:
         yield Background(work, awaited=True)
@@ -176,14 +151,3 @@ def exit_failure_mode(unit: "LogicalUnit", _task: Task) -> Steps:
             raise invalid_in_cdb(1, 4)
         yield Background(forget_medium_failure(unit), awaited=True)
     return GOOD
-
-
-def steps_through(length: int, step: int) -> Iterator[tuple[int, int]]:
-    """`length` bytes in pieces of at most `step` bytes, each as (offset, length)."""
-    for offset in range(0, length, step):
-        yield offset, min(step, length - offset)
-
-
-def _command(task: Task) -> Sanitize:
-    assert isinstance(task.command, Sanitize)
-    return task.command

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.journal import AtomicWrite, WriteJournal
 from isthmus.errors import BackstoreError, ConfigurationError
+from isthmus.scsi.limits import Limits
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sbc.block_range import BlockRange, CdbLayout, check_range
 from isthmus.scsi.sbc.data_out import exact_data_out
@@ -79,11 +80,18 @@ def parse_write_atomic(layout: CdbLayout, boundary: int, cdb: bytes, unit: "Logi
     """Take a WRITE ATOMIC CDB apart whose ATOMIC BOUNDARY is in the two bytes from `boundary` on."""
     _, lba, num_blocks = layout.unpack(cdb)
     check_range(unit, layout, lba, num_blocks)
-    if int.from_bytes(cdb[boundary : boundary + 2]) > unit.limits.max_atomic_blocks:
-        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(boundary))
-    if num_blocks > unit.limits.max_atomic_blocks:
-        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(layout.length_byte))
+    limits = unit.limits
+    if lba % (limits.atomic_alignment_blocks or 1):
+        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(layout.lba_byte))
+    _check_length(limits, int.from_bytes(cdb[boundary : boundary + 2]), boundary)
+    _check_length(limits, num_blocks, layout.length_byte)
     return WriteAtomic(lba=lba, num_blocks=num_blocks, block_length=unit.block_length)
+
+
+def _check_length(limits: Limits, num_blocks: int, field: int) -> None:
+    """A length, or the distance between boundaries, has a maximum and a granularity (SBC-4 §4.29, §6.6.4)."""
+    if num_blocks > limits.max_atomic_blocks or num_blocks % (limits.atomic_granularity_blocks or 1):
+        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(field))
 
 
 def write_atomic(unit: "LogicalUnit", task: Task) -> Steps:

@@ -1,4 +1,4 @@
-"""READ BUFFER (10) and (16), WRITE BUFFER (SPC-5 §6.20, §6.21, §6.49): data, descriptors and echo.
+"""READ BUFFER (10) and (16), WRITE BUFFER (SPC-5 §6.20, §6.21, §6.50): data, descriptors and echo.
 
 There is no microcode to download: the modes for it are refused like any that there are not.
 """

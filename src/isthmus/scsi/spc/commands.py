@@ -57,7 +57,7 @@ _SENSE: Final = (
         parse=parse_test_unit_ready,
         handler=unit_ready,
         reservation=ReservationClass.ALWAYS,
-        source="SPC-5 §6.53",
+        source="SPC-5 §6.47",
     ),
     CommandDescriptor(
         name="REQUEST SENSE",
@@ -72,7 +72,7 @@ _SENSE: Final = (
         needs_medium=False,
         runs_while_sanitizing=True,
         access=AccessClass.ALWAYS,
-        source="SPC-5 §6.39",
+        source="SPC-5 §6.38",
     ),
 )
 
@@ -103,7 +103,7 @@ _IDENTITY: Final = (
         needs_medium=False,
         runs_while_sanitizing=True,
         access=AccessClass.ALWAYS,
-        source="SPC-5 §6.33",
+        source="SPC-5 §6.32",
     ),
     CommandDescriptor(
         name="REPORT SUPPORTED OPERATION CODES",
@@ -117,7 +117,7 @@ _IDENTITY: Final = (
         needs_medium=False,
         runs_while_sanitizing=True,
         access=AccessClass.STANDBY,
-        source="SPC-5 §6.35",
+        source="SPC-5 §6.34",
     ),
     CommandDescriptor(
         name="REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
@@ -131,7 +131,7 @@ _IDENTITY: Final = (
         needs_medium=False,
         runs_while_sanitizing=True,
         access=AccessClass.STANDBY,
-        source="SPC-5 §6.36",
+        source="SPC-5 §6.35",
     ),
 )
 
@@ -147,7 +147,7 @@ _TARGET_PORT_GROUPS: Final = (
         reservation=ReservationClass.ALWAYS,
         needs_medium=False,
         access=AccessClass.ALWAYS,
-        source="SPC-5 §6.37",
+        source="SPC-5 §6.36",
     ),
     CommandDescriptor(
         name="SET TARGET PORT GROUPS",
@@ -161,7 +161,7 @@ _TARGET_PORT_GROUPS: Final = (
         needs_medium=False,
         access=AccessClass.UNAVAILABLE,
         offered=is_explicit,
-        source="SPC-5 §6.45",
+        source="SPC-5 §6.44",
     ),
 )
 

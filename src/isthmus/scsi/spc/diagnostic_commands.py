@@ -1,7 +1,7 @@
-"""SEND DIAGNOSTIC and RECEIVE DIAGNOSTIC RESULTS (SPC-5 §6.45, §6.22): the default self-test, and the list of pages.
+"""SEND DIAGNOSTIC and RECEIVE DIAGNOSTIC RESULTS (SPC-5 §6.41, §6.26): self-tests, and the list of pages.
 
-The self-test reads the first and the last block of the medium. Tests that the device server would run in the background,
-and pages beyond the one that lists the pages, there are not.
+The default self-test reads the first and the last block of the medium; what the others do stands in `scsi/self_tests.py`.
+Pages beyond the one that lists the pages there are not.
 """
 
 import struct
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from isthmus.backstores.operations import Read
 from isthmus.errors import BackstoreError
+from isthmus.scsi.background import Background
 from isthmus.scsi.cdb import Command
 from isthmus.scsi.opcodes import Steps
+from isthmus.scsi.self_tests import SelfTestCode, SelfTestResult, self_test
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.spc.parameter_data import allocated, invalid_in_cdb, invalid_in_list, parameter_list
 from isthmus.scsi.task import GOOD, Response, Task
@@ -28,7 +30,6 @@ __all__ = [
     "send_diagnostic",
 ]
 
-_SELF_TEST_CODE: Final = 0xE0
 _PF: Final = 0x10
 _SELFTEST: Final = 0x04
 _PCV: Final = 0x01
@@ -42,6 +43,9 @@ class SendDiagnostic(Command):
     """SEND DIAGNOSTIC."""
 
     self_test: bool
+    """SELFTEST: the default test."""
+    code: SelfTestCode | None = None
+    """Another test, or that the one in the background shall end."""
     parameter_list_length: int
 
     @property
@@ -59,22 +63,40 @@ class ReceiveDiagnosticResults(Command):
 def parse_send_diagnostic(cdb: bytes, _unit: "LogicalUnit") -> SendDiagnostic:
     """Take the CDB apart. DEVOFFL and UNITOFFL allow what the self-test does not do."""
     self_test, length = bool(cdb[1] & _SELFTEST), int.from_bytes(cdb[3:5])
-    if cdb[1] & _SELF_TEST_CODE:
-        raise invalid_in_cdb(1, 7)
-    if self_test and length:
+    code = _self_test_code(cdb[1] >> 5, self_test=self_test)
+    if (self_test or code) and length:
         raise invalid_in_cdb(3)
     if length and not cdb[1] & _PF:
         # Without PF the list would be vendor specific, and there is no such.
         raise invalid_in_cdb(1, 4)
-    return SendDiagnostic(self_test=self_test, parameter_list_length=length)
+    return SendDiagnostic(self_test=self_test, code=code, parameter_list_length=length)
+
+
+def _self_test_code(code: int, *, self_test: bool) -> SelfTestCode | None:
+    """SELF-TEST CODE, which has to be 000b if SELFTEST asks for the default test."""
+    if not code:
+        return None
+    try:
+        known = SelfTestCode(code)
+    except ValueError:
+        known = None
+    if self_test or known is None:
+        raise invalid_in_cdb(1, 7)
+    return known
 
 
 def send_diagnostic(unit: "LogicalUnit", task: Task) -> Response | Steps:
-    """Run the self-test, or take the page of the list, which asks RECEIVE DIAGNOSTIC RESULTS for the list of pages."""
+    """Run a self-test, or take the page of the list, which asks RECEIVE DIAGNOSTIC RESULTS for the list of pages."""
     command = task.command
     assert isinstance(command, SendDiagnostic)
+    if command.code is SelfTestCode.ABORT_BACKGROUND:
+        return _abort_self_test(unit)
+    if unit.self_tests.running is not None and (command.self_test or command.code):
+        raise CheckCondition.of(unit.self_tests.running.sense_data)
     if command.self_test:
         return _self_test(unit)
+    if command.code is not None:
+        return _run(unit, command.code)
     data = parameter_list(task)
     if data:
         _check_page(data)
@@ -93,6 +115,22 @@ def _check_page(data: bytes) -> None:
         raise invalid_in_list(2)
     if len(data) > _PAGE_HEADER:
         raise CheckCondition(Sense.PARAMETER_LIST_LENGTH_ERROR)
+
+
+def _abort_self_test(unit: "LogicalUnit") -> Response:
+    """There has to be one in the background to be aborted (SPC-5 §6.41)."""
+    if not unit.self_tests.abort(SelfTestResult.ABORTED_BY_SEND_DIAGNOSTIC):
+        raise invalid_in_cdb(1, 7)
+    return GOOD
+
+
+def _run(unit: "LogicalUnit", code: SelfTestCode) -> Steps:
+    """In the background the status is about the start alone, and the log page tells of the end (SPC-5 §5.15.4.3)."""
+    if not code.in_foreground:
+        yield Background(self_test(unit, code), awaited=False)
+    elif not (yield from self_test(unit, code)):
+        raise CheckCondition(Sense.LOGICAL_UNIT_FAILED_SELF_TEST)
+    return GOOD
 
 
 def _self_test(unit: "LogicalUnit") -> Steps:

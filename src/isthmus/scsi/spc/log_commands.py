@@ -1,4 +1,4 @@
-"""LOG SENSE and LOG SELECT (SPC-5 §6.9, §6.10)."""
+"""LOG SENSE and LOG SELECT (SPC-5 §6.8, §6.9)."""
 
 import enum
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.spc.log_pages import (
     APPLICATION_CLIENT,
+    SELF_TEST_RESULTS,
     LogPage,
     LogPageKey,
     LogParameter,
@@ -32,7 +33,7 @@ _PARAMETER_HEADER: Final = 4
 
 
 class PageControl(enum.IntEnum):
-    """The PC field (SPC-5 §6.10)."""
+    """The PC field (SPC-5 §6.9)."""
 
     THRESHOLD = 0
     CUMULATIVE = 1
@@ -127,7 +128,7 @@ def _shown(parameter: LogParameter, page_control: PageControl) -> LogParameter:
 
 
 def parse_log_select(cdb: bytes, unit: "LogicalUnit") -> LogSelect:
-    """Take a LOG SELECT CDB apart. A page is named by the CDB or by the list, not by both (SPC-5 §6.9)."""
+    """Take a LOG SELECT CDB apart. A page is named by the CDB or by the list, not by both (SPC-5 §6.8)."""
     reset = bool(cdb[1] & _PARAMETER_CODE_RESET)
     length = int.from_bytes(cdb[7:9])
     named = bool(cdb[2] & 0x3F or cdb[3])
@@ -147,7 +148,7 @@ def log_select(unit: "LogicalUnit", task: Task) -> Response:
     else:
         data = parameter_list(task)
         if not data:
-            # A list of no pages is no error, and changes nothing (SPC-5 §6.9).
+            # A list of no pages is no error, and changes nothing (SPC-5 §6.8).
             return GOOD
         for code, value in [change for offset in _pages(data) for change in _changes(unit, data, offset)]:
             unit.application_client.parameters[code] = value
@@ -156,10 +157,10 @@ def log_select(unit: "LogicalUnit", task: Task) -> Response:
 
 
 def _reset(unit: "LogicalUnit", key: LogPageKey | None) -> None:
-    """The counters are one set, seen through several pages: to reset any of those resets it."""
+    """The counters are one set, seen through several pages: to reset any of those resets it. What came of tests stays."""
     if key in (None, APPLICATION_CLIENT):
         unit.application_client.clear()
-    if key != APPLICATION_CLIENT:
+    if key not in (APPLICATION_CLIENT, SELF_TEST_RESULTS):
         unit.statistics.reset()
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from isthmus.scsi.power_conditions import PowerCondition
+from isthmus.scsi.self_tests import KEPT_RESULTS, RESULT_LENGTH, hours_powered_on
 from isthmus.scsi.thresholds import Resource, threshold_exponent
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ __all__ = [
     "ALL_SUBPAGES",
     "APPLICATION_CLIENT",
     "LOG_PAGES",
+    "SELF_TEST_RESULTS",
     "LogPage",
     "LogPageKey",
     "LogParameter",
@@ -42,11 +45,22 @@ _NO_TEMPERATURE: Final = 0xFF
 _NOT_SCANNING: Final = 0x00
 _MILLISECONDS_IN_A_MINUTE: Final = 60_000
 
+_TRANSITIONS: Final = {
+    0x0001: PowerCondition.ACTIVE,
+    0x0002: PowerCondition.IDLE_A,
+    0x0003: PowerCondition.IDLE_B,
+    0x0004: PowerCondition.IDLE_C,
+    0x0008: PowerCondition.STANDBY_Z,
+    0x0009: PowerCondition.STANDBY_Y,
+}
+"""By parameter code (SPC-5 §7.3.13)."""
+
 _DEDICATED: Final = 0x01
 _SHARED: Final = 0x02
 """The SCOPE of a resource count (SBC-4 §6.4.5)."""
 
 APPLICATION_CLIENT: Final[LogPageKey] = (0x0F, 0x00)
+SELF_TEST_RESULTS: Final[LogPageKey] = (0x10, 0x00)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +134,29 @@ def _temperature(_unit: "LogicalUnit") -> Sequence[LogParameter]:
     return [LogParameter(code=code, value=bytes((0, _NO_TEMPERATURE))) for code in (0x0000, 0x0001)]
 
 
+def _start_stop_cycles(unit: "LogicalUnit") -> Sequence[LogParameter]:
+    """SPC-5 §7.3.17: no date of manufacture, and no number of cycles that the unit is made for."""
+    return [LogParameter(code=0x0004, value=(unit.power.start_stop_cycles & 0xFFFF_FFFF).to_bytes(4))]
+
+
+def _power_transitions(unit: "LogicalUnit") -> Sequence[LogParameter]:
+    """SPC-5 §7.3.13: how often each power condition was entered since the server has started."""
+    counts = unit.power.transitions
+    return [
+        LogParameter(code=code, value=(counts[condition] & 0xFFFF_FFFF).to_bytes(4))
+        for code, condition in _TRANSITIONS.items()
+    ]
+
+
 def _application_client(unit: "LogicalUnit") -> Sequence[LogParameter]:
     return [LogParameter(code=code, value=value) for code, value in enumerate(unit.application_client.parameters)]
+
+
+def _self_test_results(unit: "LogicalUnit") -> Sequence[LogParameter]:
+    """SPC-5 §7.3.16: always twenty, the last test first; those that never were are zeros."""
+    results = unit.self_tests.shown(hours_powered_on(unit))
+    results += [bytes(RESULT_LENGTH)] * (KEPT_RESULTS - len(results))
+    return [LogParameter(code=code, value=value) for code, value in enumerate(results, start=1)]
 
 
 def _background_scan(unit: "LogicalUnit") -> Sequence[LogParameter]:
@@ -191,11 +226,14 @@ _ROWS: Final = (
         is_measured=True,
     ),
     LogPage(code=0x0D, name="Temperature", source="SPC-5 §7.3.21", parameters=_temperature),
+    LogPage(code=0x0E, name="Start-Stop Cycle Counter", source="SPC-5 §7.3.17", parameters=_start_stop_cycles),
     LogPage(code=0x0F, name="Application Client", source="SPC-5 §7.3.4", parameters=_application_client),
+    LogPage(code=0x10, name="Self-Test Results", source="SPC-5 §7.3.16", parameters=_self_test_results),
     LogPage(code=0x15, name="Background Scan", source="SBC-4 §6.4.2", parameters=_background_scan),
     LogPage(
         code=0x19, name="General Statistics and Performance", source="SPC-5 §7.3.8", parameters=_general_statistics
     ),
+    LogPage(code=0x1A, name="Power Condition Transitions", source="SPC-5 §7.3.13", parameters=_power_transitions),
     LogPage(code=0x2F, name="Informational Exceptions", source="SPC-5 §7.3.10", parameters=_informational_exceptions),
 )
 

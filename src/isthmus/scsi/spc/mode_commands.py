@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from isthmus.backstores.operations import Barrier, Flush
 from isthmus.scsi.background import Background
 from isthmus.scsi.cdb import Command
+from isthmus.scsi.cdb_options import has_dpo_and_fua
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.spc.mode_pages import ALL_PAGES, ALL_SUBPAGES, ModePages, PageControl, PageKey
@@ -116,13 +117,15 @@ def mode_sense(unit: "LogicalUnit", task: Task) -> Response:
     descriptor = b"" if command.disable_block_descriptors else _block_descriptor(unit, command)
     keys = unit.mode.select(command.page_code, command.subpage)
     pages = b"".join(unit.mode.page(key, command.page_control) for key in keys)
-    device_specific = _DPO_AND_FUA | (_WRITE_PROTECTED if unit.write_protected(task.nexus, task.lun) else 0)
+    device_specific = (_DPO_AND_FUA if has_dpo_and_fua(unit.table) else 0) | (
+        _WRITE_PROTECTED if unit.write_protected(task.nexus, task.lun) else 0
+    )
     header = _header(command, device_specific, len(descriptor), len(pages))
     return allocated(header + descriptor + pages, command.allocation_length)
 
 
 def _header(command: ModeSense, device_specific: int, descriptor_length: int, pages_length: int) -> bytes:
-    """The mode parameter header, with medium type 00h; MODE DATA LENGTH does not count itself (SPC-5 §7.5.5)."""
+    """The mode parameter header, with medium type 00h; MODE DATA LENGTH does not count itself (SPC-5 §7.5.6)."""
     if not command.ten:
         return bytes([3 + descriptor_length + pages_length, 0, device_specific, descriptor_length])
     long_lba = _LONG_LBA if descriptor_length == _LONG_DESCRIPTOR else 0
@@ -179,6 +182,7 @@ def mode_select(unit: "LogicalUnit", task: Task) -> Steps:
     changed = [unit.mode.revert()] if command.revert else [unit.mode.change(key, data) for key, data in pages]
     if any(changed):
         unit.unit_attentions.establish_for_all(Sense.MODE_PARAMETERS_CHANGED, but=task.nexus)
+        unit.power.start_timers()
         unit.refresh_grants()
     if cached_writes and not unit.mode.write_cache_enabled:
         yield Barrier(unit.backstore.size)

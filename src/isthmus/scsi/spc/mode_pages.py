@@ -14,6 +14,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+from isthmus.scsi.power_conditions import PowerCondition
 from isthmus.scsi.task_set_rules import QueueErrorManagement, TaskSetRules, UnitAttentionInterlock
 from isthmus.scsi.thresholds import NO_THRESHOLDS, Resource, Threshold, Thresholds
 
@@ -32,7 +33,7 @@ __all__ = [
 ALL_PAGES: Final = 0x3F
 ALL_SUBPAGES: Final = 0xFF
 _SUBPAGE_FORMAT: Final = 0x40
-"""SPF, in the first byte of a page (SPC-5 §7.5.7)."""
+"""SPF, in the first byte of a page (SPC-5 §7.5.8)."""
 _PARAMETERS_SAVEABLE: Final = 0x80
 
 PageKey = tuple[int, int]
@@ -99,7 +100,7 @@ class ModePage:
 
     @property
     def header(self) -> bytes:
-        """PS, SPF, page code, subpage code and page length (SPC-5 §7.5.7)."""
+        """PS, SPF, page code, subpage code and page length (SPC-5 §7.5.8)."""
         saveable = _PARAMETERS_SAVEABLE if self.changeable else 0
         if self.subpage:
             return bytes([saveable | _SUBPAGE_FORMAT | self.code, self.subpage]) + (self.length - 4).to_bytes(2)
@@ -178,18 +179,54 @@ _THRESHOLD_DESCRIPTORS: Final = (
     _ThresholdDescriptor(resource=Resource.USED, place=24),
 )
 
+_POWER_CONDITION: Final = (0x1A, 0)
+_POWER_CONDITION_LENGTH: Final = 40
+_TIMER_UNIT: Final = 0.1
+"""Seconds (SPC-5 §7.5.16)."""
+_CCF_DISABLED: Final = 0b01
+"""No command ends with CHECK CONDITION because the unit has to become active first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PowerTimer:
+    """A power condition with the timer that leads to it (SPC-5 §7.5.16)."""
+
+    condition: PowerCondition
+    byte: int
+    bit: int
+    place: int
+    """Where the timer stands; `byte` and `bit` are those of the flag that enables it."""
+
+    @property
+    def enabled(self) -> ModeField:
+        return ModeField(name=self.condition.name, byte=self.byte, bit=self.bit, changeable=True)
+
+    @property
+    def timer(self) -> ModeField:
+        name = f"{self.condition.name} CONDITION TIMER"
+        return ModeField(name=name, byte=self.place, width=32, changeable=True)
+
+
+_POWER_TIMERS: Final = (
+    _PowerTimer(condition=PowerCondition.STANDBY_Y, byte=2, bit=0, place=20),
+    _PowerTimer(condition=PowerCondition.IDLE_C, byte=3, bit=3, place=16),
+    _PowerTimer(condition=PowerCondition.IDLE_B, byte=3, bit=2, place=12),
+    _PowerTimer(condition=PowerCondition.IDLE_A, byte=3, bit=1, place=4),
+    _PowerTimer(condition=PowerCondition.STANDBY_Z, byte=3, bit=0, place=8),
+)
+
 PAGES: Final[tuple[ModePage, ...]] = (
     # AWRE, ARRE and the retry counts are the storage's own business: nothing here could be told to do otherwise.
     ModePage(code=0x01, name="Read-Write Error Recovery", length=12, source="SBC-4 §6.5.10"),
     # iSCSI negotiates bursts by text keys, so nothing of this page applies (RFC 7143 §13).
-    ModePage(code=0x02, name="Disconnect-Reconnect", length=16, source="SPC-5 §7.5.12"),
+    ModePage(code=0x02, name="Disconnect-Reconnect", length=16, source="SPC-5 §7.5.13"),
     # WCE is 1 while GOOD may be answered before a write is durable; RCD 0, as reads come from the cache at will.
     ModePage(code=0x08, name="Caching", length=20, source="SBC-4 §6.5.6", fields=(_WCE,)),
     ModePage(
         code=0x0A,
         name="Control",
         length=_CONTROL_LENGTH,
-        source="SPC-5 §7.5.10",
+        source="SPC-5 §7.5.11",
         fields=(
             _TST,
             _TMF_ONLY,
@@ -208,13 +245,26 @@ PAGES: Final[tuple[ModePage, ...]] = (
         subpage=0x01,
         name="Control Extension",
         length=32,
-        source="SPC-5 §7.5.11",
+        source="SPC-5 §7.5.12",
         fields=(
             # The timestamp follows the system's clock until an initiator sets it.
             ModeField(name="TCMOS", byte=4, bit=2, default=1),
             ModeField(name="SCSIP", byte=4, bit=1, default=1),
             # The operator may move target port groups between access states at any time.
             ModeField(name="IALUAE", byte=4, bit=0, default=1),
+        ),
+    ),
+    # No timer is enabled until an initiator wants one.
+    ModePage(
+        code=0x1A,
+        name="Power Condition",
+        length=_POWER_CONDITION_LENGTH,
+        source="SPC-5 §7.5.16",
+        fields=(
+            *(field for timer in _POWER_TIMERS for field in (timer.enabled, timer.timer)),
+            ModeField(name="CCF IDLE", byte=39, bit=6, width=2, default=_CCF_DISABLED),
+            ModeField(name="CCF STANDBY", byte=39, bit=4, width=2, default=_CCF_DISABLED),
+            ModeField(name="CCF STOPPED", byte=39, bit=2, width=2, default=_CCF_DISABLED),
         ),
     ),
     # No failure is predicted, and the page says so: DEXCPT 1, MRIE 0.
@@ -256,7 +306,7 @@ class ModePages:
         `thresholds`: the unit can be asked to warn before its storage is full. `saved`: the pages that were saved; of
         each the fields count that can be changed now.
         """
-        self._formats = {page.key: page if write_back else _without(page, _WCE) for page in PAGES}
+        self._formats = dict(_WITH_CACHE if write_back else _WITHOUT_CACHE)
         if not thresholds:
             del self._formats[_PROVISIONING]
         self._saved = {
@@ -278,6 +328,8 @@ class ModePages:
         """
         before = dict(self._current)
         for key, page in self._formats.items():
+            if all(values.get(field.name, field.default) == field.default for field in page.fields):
+                continue
             fields = tuple(replace(field, default=values.get(field.name, field.default)) for field in page.fields)
             changed = [field for field, known in zip(fields, page.fields, strict=True) if field != known]
             self._formats[key] = replace(page, fields=fields)
@@ -285,6 +337,24 @@ class ModePages:
                 kept = self._current[key] & ~field.mask(page.length)
                 self._current[key] = kept | field.place(field.default, page.length)
         return self._current != before
+
+    @property
+    def has_write_cache(self) -> bool:
+        """Whether WCE means something: it can be set and cleared."""
+        return _WCE.mask(self._formats[_CACHING].length) & self._formats[_CACHING].changeable != 0
+
+    def offer_write_cache(self, offered: bool) -> bool:
+        """Let WCE mean something, or nothing any more, and be 0; whether its current value has changed."""
+        if offered == self.has_write_cache:
+            return False
+        page = self._formats[_CACHING]
+        fields = tuple(field for field in page.fields if field.name != _WCE.name)
+        self._formats[_CACHING] = replace(page, fields=(_WCE, *fields) if offered else fields)
+        before, mask = self._current[_CACHING], _WCE.mask(page.length)
+        self._current[_CACHING] = before | mask if offered else before & ~mask
+        if _CACHING in self._saved:
+            self._saved[_CACHING] &= ~mask
+        return before != self._current[_CACHING]
 
     def revert(self) -> bool:
         """Back to the defaults (RTD, SPC-5 §6.12); whether anything has changed."""
@@ -315,22 +385,22 @@ class ModePages:
 
     @property
     def descriptor_sense(self) -> bool:
-        """D_SENSE: sense goes out in descriptor format (SPC-5 §7.5.10)."""
+        """D_SENSE: sense goes out in descriptor format (SPC-5 §7.5.11)."""
         return self._flag(_CONTROL, _D_SENSE)
 
     @property
     def software_write_protect(self) -> bool:
-        """SWP: nothing is written (SPC-5 §7.5.10)."""
+        """SWP: nothing is written (SPC-5 §7.5.11)."""
         return self._flag(_CONTROL, _SWP)
 
     @property
     def task_aborted_status(self) -> bool:
-        """TAS: a task that another nexus aborts is answered with TASK ABORTED (SPC-5 §7.5.10)."""
+        """TAS: a task that another nexus aborts is answered with TASK ABORTED (SPC-5 §7.5.11)."""
         return self._flag(_CONTROL, _TAS)
 
     @property
     def task_set_rules(self) -> TaskSetRules:
-        """What the Control page says of task sets (SPC-5 §7.5.10)."""
+        """What the Control page says of task sets (SPC-5 §7.5.11)."""
         return _task_set_rules(self._current[_CONTROL])
 
     @property
@@ -338,6 +408,11 @@ class ModePages:
         """What the Logical Block Provisioning page says (SBC-4 §6.5.9)."""
         page = self._current.get(_PROVISIONING)
         return NO_THRESHOLDS if page is None else _thresholds(page)
+
+    @property
+    def power_timers(self) -> Mapping[PowerCondition, float]:
+        """After how many seconds without an access each of the enabled timers expires (SPC-5 §7.5.16)."""
+        return _power_timers(self._current[_POWER_CONDITION])
 
     def page(self, key: PageKey, control: PageControl) -> bytes:
         """The page with its current, changeable or default values."""
@@ -424,6 +499,19 @@ def _thresholds(page: int) -> Thresholds:
     )
 
 
+@lru_cache(maxsize=64)
+def _power_timers(page: int) -> Mapping[PowerCondition, float]:
+    def value(field: ModeField) -> int:
+        return field.value(page, _POWER_CONDITION_LENGTH)
+
+    return {each.condition: value(each.timer) * _TIMER_UNIT for each in _POWER_TIMERS if value(each.enabled)}
+
+
 def _without(page: ModePage, field: ModeField) -> ModePage:
     """`page` with `field` 0 and not changeable."""
     return replace(page, fields=tuple(other for other in page.fields if other is not field))
+
+
+_WITH_CACHE: Final = {page.key: page for page in PAGES}
+_WITHOUT_CACHE: Final = {page.key: _without(page, _WCE) for page in PAGES}
+"""The pages of a unit whose storage has no volatile cache."""

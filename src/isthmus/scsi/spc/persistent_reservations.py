@@ -96,6 +96,11 @@ class Registrant:
         """The registrant that `nexus` is, or would be."""
         return cls(nexus.initiator_port_name, nexus.relative_target_port_id)
 
+    def is_of(self, nexus: "Nexus") -> bool:
+        """Whether it is a port of the same initiator at the same target port, be it with another ISID."""
+        same_port = self.relative_target_port_id == nexus.relative_target_port_id
+        return same_port and self.initiator_port_name.startswith(f"{nexus.initiator_name},")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersistentReservation:
@@ -136,11 +141,15 @@ class PersistentReservations:
         self.preserved = preserved
         """Whether this state outlives a loss of power: the most recent value of APTPL (SPC-5 §5.14.5.1)."""
         self._lost = lost
+        self.asked_for_all_target_ports: frozenset[str] = frozenset()
+        """The names of initiator ports that were registered with ALL_TG_PT; what is told of that does not outlive a restart."""
 
     def copy(self) -> "PersistentReservations":
         """The same state, to be changed apart."""
         other = PersistentReservations(self._keys, self._reservation, preserved=self.preserved, lost=self._lost)
         other._generation = self._generation
+        registered = {registrant.initiator_port_name for registrant in self._keys}
+        other.asked_for_all_target_ports = self.asked_for_all_target_ports & registered
         return other
 
     @property
@@ -175,6 +184,11 @@ class PersistentReservations:
         if self._reservation is None or registrant not in self._keys:
             return False
         return self._reservation.type.all_registrants or self._reservation.holder == registrant
+
+    def is_alike(self, registrants: Collection[Registrant]) -> bool:
+        """Whether all of them are registered, with one key, and all of them hold the reservation, or none."""
+        states = {(self._keys.get(registrant), self.is_holder(registrant)) for registrant in registrants}
+        return len(states) == 1 and (None, False) not in states
 
     def has_access(self, registrant: Registrant) -> bool:
         """Whether a reservation is held that lets `registrant` do everything."""

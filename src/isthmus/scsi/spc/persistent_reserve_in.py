@@ -34,6 +34,7 @@ _ALLOW_COMMANDS: Final = 4 << 4
 MODE SENSE, READ BUFFER, the reports of supported commands and functions, and their kin (SPC-5 §6.16.4)."""
 _PTPL_A: Final = 0x01
 _R_HOLDER: Final = 0x01
+_ALL_TG_PT: Final = 0x02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +77,31 @@ def report_capabilities(unit: "LogicalUnit", task: Task) -> Response:
 def read_full_status(unit: "LogicalUnit", task: Task) -> Response:
     """Every registration with its key, its ports, and whether it holds the reservation (SPC-5 §6.16.5).
 
-    Each I_T nexus has a descriptor of its own, with ALL_TG_PT 0, also where one command has registered several.
+    An initiator port that was registered with ALL_TG_PT has one descriptor, as long as one can tell of all of its I_T
+    nexuses: it is registered at every target port, everywhere with the same key and in the same role.
     """
     state = unit.reservations.persistent
-    descriptors = [_full_status(state, registrant) for registrant in state.registrations]
-    return _answer(task, _with_header(state, b"".join(descriptors)))
+    everywhere = {
+        name
+        for name in state.asked_for_all_target_ports
+        if state.is_alike([Registrant(name, port) for port in unit.alua.ports])
+    }
+    descriptors: dict[object, bytes] = {}
+    for registrant in state.registrations:
+        if registrant.initiator_port_name in everywhere:
+            descriptors.setdefault(registrant.initiator_port_name, _full_status(state, registrant, everywhere=True))
+        else:
+            descriptors[registrant] = _full_status(state, registrant)
+    return _answer(task, _with_header(state, b"".join(descriptors.values())))
 
 
-def _full_status(state: PersistentReservations, registrant: Registrant) -> bytes:
+def _full_status(state: PersistentReservations, registrant: Registrant, *, everywhere: bool = False) -> bytes:
+    """A full status descriptor; that of all target ports has no RELATIVE TARGET PORT IDENTIFIER."""
     held = state.reservation if state.is_holder(registrant) else None
     flags, reservation_type = (0, 0) if held is None else (_R_HOLDER, held.type)
+    flags |= _ALL_TG_PT if everywhere else 0
     initiator = transport_id(registrant.initiator_port_name)
-    key, port = state.registrations[registrant], registrant.relative_target_port_id
+    key, port = state.registrations[registrant], 0 if everywhere else registrant.relative_target_port_id
     return struct.pack(">QxxxxBBxxxxHI", key, flags, reservation_type, port, len(initiator)) + initiator
 
 

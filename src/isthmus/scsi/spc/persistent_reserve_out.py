@@ -5,6 +5,7 @@ saved first; only then does it take effect. So there is never a GOOD status for 
 action that could not be saved has not happened. The commands take turns for that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ from isthmus.scsi.task import GOOD, Task
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
+    from isthmus.scsi.nexus import Nexus
 
 __all__ = ["PersistentReserveOut", "parse_persistent_reserve_out", "persistent_reserve_out"]
 
@@ -93,19 +95,31 @@ def _change(
     before = unit.reservations.persistent
     request = Request(unit=unit, nexus=task.nexus, command=command, parameters=parameters, state=before.copy())
     consequences = ACTIONS[command.action](request)
+    if unit.reservations.always_preserved:
+        request.state.preserved = True
     yield from save_reservations(unit, before, request.state)
+    registrants = {nexus: unit.reservations.registrant(nexus) for nexus in unit.nexuses}
     unit.reservations.adopt(request.state)
-    _bring_about(unit, task, command, consequences)
+    _bring_about(unit, task, command, consequences, registrants)
 
 
-def _bring_about(unit: "LogicalUnit", task: Task, command: PersistentReserveOut, consequences: Consequences) -> None:
-    """What a nexus that is not there would hear, nobody hears: when it comes back, the power-on condition says it all."""
-    for nexus in unit.nexuses:
-        sense = consequences.attentions.get(Registrant.of(nexus))
+def _bring_about(
+    unit: "LogicalUnit",
+    task: Task,
+    command: PersistentReserveOut,
+    consequences: Consequences,
+    registrants: Mapping["Nexus", Registrant],
+) -> None:
+    """What a nexus that is not there would hear, nobody hears: when it comes back, the power-on condition says it all.
+
+    `registrants` are those that the nexuses of the unit were before.
+    """
+    for nexus, registrant in registrants.items():
+        sense = consequences.attentions.get(registrant)
         if sense is not None:
             unit.unit_attentions.establish(nexus, sense)
     if command.action is ReserveOutAction.PREEMPT_AND_ABORT:
-        preempted = {nexus for nexus in unit.nexuses if Registrant.of(nexus) in consequences.preempted}
+        preempted = {nexus for nexus, registrant in registrants.items() if registrant in consequences.preempted}
         # What a preempted nexus has prevented is allowed again (SPC-5 §5.14.11.2.6).
         unit.prevent_removal -= preempted
         unit.abort_tasks_for(task, preempted)

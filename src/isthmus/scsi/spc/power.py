@@ -14,7 +14,7 @@ from isthmus.scsi.background import Background, BackgroundSteps
 from isthmus.scsi.cdb import Command
 from isthmus.scsi.deferred_errors import deferring
 from isthmus.scsi.opcodes import ReservationClass, Steps
-from isthmus.scsi.readiness import PowerCondition
+from isthmus.scsi.power_conditions import PowerCondition
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.spc.parameter_data import invalid_in_cdb
 from isthmus.scsi.task import GOOD, Response, Task
@@ -38,16 +38,13 @@ _NO_FLUSH: Final = 0x04
 _LOEJ: Final = 0x02
 _START: Final = 0x01
 
-_POWER_CONDITIONS: Final[dict[int, tuple[PowerCondition | None, int]]] = {
-    0x1: (PowerCondition.ACTIVE, 0),
-    0x2: (PowerCondition.IDLE, 2),
-    0x3: (PowerCondition.STANDBY, 1),
-    0x7: (None, 0),  # LU_CONTROL: the timers decide, and there are none that could
-    0xA: (PowerCondition.IDLE, 2),  # FORCE_IDLE_0
-    0xB: (PowerCondition.STANDBY, 1),  # FORCE_STANDBY_0
-}
-"""By the POWER CONDITION field: where it leads (None: nowhere) and the largest POWER CONDITION MODIFIER (SBC-4 table 108).
-Idle_a to idle_c are alike here, and so are standby_y and standby_z."""
+_LU_CONTROL: Final = 0x7
+_IDLE: Final = (PowerCondition.IDLE_A, PowerCondition.IDLE_B, PowerCondition.IDLE_C)
+_STANDBY: Final = (PowerCondition.STANDBY_Z, PowerCondition.STANDBY_Y)
+_COMMANDED: Final = {0x1: (PowerCondition.ACTIVE,), 0x2: _IDLE, 0x3: _STANDBY}
+_FORCED: Final = {0xA: _IDLE, 0xB: _STANDBY}
+_MODIFIED: Final = {**_COMMANDED, **_FORCED, _LU_CONTROL: (None,)}
+"""By the POWER CONDITION field, then by POWER CONDITION MODIFIER: where it leads (SBC-4 §5.31)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +54,8 @@ class StartStopUnit(Command):
     immediate: bool
     by_power_condition: bool
     """Asked by POWER CONDITION; START, LOEJ and NO_FLUSH then do not count."""
+    field: int = 0
+    """POWER CONDITION, where it asks for anything."""
     power_condition: PowerCondition | None = None
     start: bool = False
     load_eject: bool = False
@@ -85,7 +84,9 @@ def parse_start_stop_unit(cdb: bytes, unit: "LogicalUnit") -> StartStopUnit:
     """Take a START STOP UNIT CDB apart."""
     immediate = bool(cdb[1] & _IMMED)
     if cdb[4] >> 4 != _START_VALID:
-        return StartStopUnit(immediate=immediate, by_power_condition=True, power_condition=_condition(cdb, unit))
+        return StartStopUnit(
+            immediate=immediate, by_power_condition=True, field=cdb[4] >> 4, power_condition=_condition(cdb, unit)
+        )
     if cdb[4] & _LOEJ and not unit.removable:
         raise invalid_in_cdb(4, 1)
     return StartStopUnit(
@@ -99,26 +100,26 @@ def parse_start_stop_unit(cdb: bytes, unit: "LogicalUnit") -> StartStopUnit:
 
 def _condition(cdb: bytes, unit: "LogicalUnit") -> PowerCondition | None:
     field, modifier = cdb[4] >> 4, cdb[3] & 0x0F
-    if field not in _POWER_CONDITIONS:
+    if field not in _MODIFIED:
         if unit.removable:
             return None
         raise invalid_in_cdb(4, 7)
-    condition, largest_modifier = _POWER_CONDITIONS[field]
-    if modifier > largest_modifier:
+    if modifier >= len(_MODIFIED[field]):
         raise invalid_in_cdb(3, 3)
-    return condition
+    return _MODIFIED[field][modifier]
 
 
 def start_stop_unit(unit: "LogicalUnit", task: Task) -> Response | Steps:
     """Start or stop the unit, load or eject its medium, or change its power condition."""
     command = task.command
     assert isinstance(command, StartStopUnit)
+    unit.self_tests.abort()
     if command.load_eject:
         if unit.prevent_removal:
             raise CheckCondition(Sense.MEDIUM_REMOVAL_PREVENTED)
         return _load(unit, task.nexus) if command.start else _with_flush(unit, task, _eject(unit, command))
     if command.by_power_condition:
-        _set_condition(unit, command.power_condition)
+        _set_condition(unit, command)
         return GOOD
     if command.start:
         _set_started(unit, started=True)
@@ -183,16 +184,19 @@ def _set_medium(unit: "LogicalUnit", *, present: bool) -> None:
 
 
 def _set_started(unit: "LogicalUnit", *, started: bool) -> None:
+    unit.power.start_stop_cycles += started and not unit.started
     unit.started = started
-    unit.power_condition = PowerCondition.ACTIVE
-    unit.refresh_grants()
+    unit.power.reset()
 
 
-def _set_condition(unit: "LogicalUnit", condition: PowerCondition | None) -> None:
-    if condition is not None:
-        unit.started = True
-        unit.power_condition = condition
-        unit.refresh_grants()
+def _set_condition(unit: "LogicalUnit", command: StartStopUnit) -> None:
+    if command.field == _LU_CONTROL:
+        unit.power.release()
+    elif command.power_condition is not None:
+        if not unit.started:
+            _set_started(unit, started=True)
+        lead = unit.power.force if command.field in _FORCED else unit.power.command
+        lead(command.power_condition)
 
 
 def parse_prevent_allow(cdb: bytes, _unit: "LogicalUnit") -> PreventAllow:

@@ -1,4 +1,4 @@
-"""REPORT LUNS (SPC-5 §6.33): what one nexus can see. It needs no logical unit, only a nexus."""
+"""REPORT LUNS (SPC-5 §6.32): what one nexus can see. It needs no logical unit, only a nexus."""
 
 import enum
 import struct
@@ -43,7 +43,7 @@ class ReportLuns(Command):
 
 
 def parse_report_luns(cdb: bytes, _unit: "LogicalUnit | None" = None) -> ReportLuns:
-    """Take a REPORT LUNS CDB apart. An allocation length below 16 is no error (SPC-5 §6.33)."""
+    """Take a REPORT LUNS CDB apart. An allocation length below 16 is no error (SPC-5 §6.32)."""
     try:
         select_report = SelectReport(cdb[2])
     except ValueError:
@@ -52,7 +52,7 @@ def parse_report_luns(cdb: bytes, _unit: "LogicalUnit | None" = None) -> ReportL
 
 
 def report_luns(_unit: "LogicalUnit", task: Task) -> Response:
-    """The list for the nexus of `task`, which thereby knows of changes: that unit attention goes (SPC-5 §6.33)."""
+    """The list for the nexus of `task`, which thereby knows of changes: that unit attention goes (SPC-5 §6.32)."""
     command = task.command
     assert isinstance(command, ReportLuns)
     for mapping in task.nexus.mappings.values():

@@ -22,10 +22,13 @@ from isthmus.scsi.state_store import RESERVATIONS, SaveState, UnitStateStore
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
 
-__all__ = ["decode", "encode", "load_reservations", "save_reservations"]
+__all__ = ["decode", "encode", "forget_damaged_reservations", "load_reservations", "save_reservations"]
 
 _VERSION: Final = 1
-_REMEDY: Final = "restore it from a backup, or have the initiators replace what is lost (--replace-lost-reservations)"
+_REMEDY: Final = "restore it from a backup"
+_ACCEPT: Final = (
+    "accept the loss (--replace-lost-reservations; of a daemon, isthmus backstore start --lost-reservations)"
+)
 
 
 def save_reservations(
@@ -55,8 +58,16 @@ def load_reservations(store: UnitStateStore, unit_serial: str, *, accept_loss: b
         return PersistentReservations() if data is None else decode(data)
     except ConfigurationError as error:
         if not accept_loss:
-            raise ConfigurationError(f"unit {unit_serial}: {error.problem}", error.remedy) from error
+            raise ConfigurationError(f"unit {unit_serial}: {error.problem}", f"{error.remedy}, or {_ACCEPT}") from error
         return PersistentReservations(lost=True)
+
+
+def forget_damaged_reservations(store: UnitStateStore, unit_serial: str) -> None:
+    """Remove the record of a unit if it cannot be read; one that can be stays. May block; raises `BackstoreError`."""
+    try:
+        load_reservations(store, unit_serial)
+    except ConfigurationError:
+        store.save(unit_serial, RESERVATIONS, None)
 
 
 def encode(state: PersistentReservations) -> bytes:

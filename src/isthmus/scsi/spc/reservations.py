@@ -80,6 +80,10 @@ class Reservations:
     def __init__(self, persistent: PersistentReservations | None = None) -> None:
         self._persistent = persistent or PersistentReservations()
         self._spc2_holder: Nexus | None = None
+        self.by_initiator = False
+        """A registration counts for its initiator, whatever the ISID of the session, and not only for one port of it."""
+        self.always_preserved = False
+        """What changes from now on outlives a loss of power, whether APTPL asks for that or not."""
         self.turns = Turns()
         """For whatever changes reservations."""
 
@@ -88,13 +92,21 @@ class Reservations:
         """What is registered and reserved now."""
         return self._persistent
 
+    def registrant(self, nexus: "Nexus") -> Registrant:
+        """The registrant that `nexus` is, or would be."""
+        own = Registrant.of(nexus)
+        if not self.by_initiator or own in self._persistent.registrations:
+            return own
+        known = (one for one in self._persistent.registrations if one.is_of(nexus))
+        return next(known, own)
+
     def adopt(self, persistent: PersistentReservations) -> None:
         """From now on this is registered and reserved."""
         self._persistent = persistent
 
     def is_held_by(self, nexus: "Nexus") -> bool:
         """Whether `nexus` has reserved the unit, in whichever way."""
-        return self._spc2_holder is nexus or self._persistent.is_holder(Registrant.of(nexus))
+        return self._spc2_holder is nexus or self._persistent.is_holder(self.registrant(nexus))
 
     # What stands in the way of a command.
 
@@ -111,7 +123,7 @@ class Reservations:
         if self._spc2_holder is not None:
             return self._conflicts_with_spc2(nexus, descriptor, reservation_class)
         if reservation_class is ReservationClass.PERSISTENT_RESERVE_OUT:
-            registered = Registrant.of(nexus) in self._persistent.registrations
+            registered = self.registrant(nexus) in self._persistent.registrations
             return not registered and descriptor.service_action not in _ALLOWED_UNREGISTERED
         if reservation_class is ReservationClass.WRITE:
             return self._excluded(nexus)
@@ -132,7 +144,7 @@ class Reservations:
             return True
         if reservation is None or (reading and not reservation.type.excludes_reads):
             return False
-        return not persistent.has_access(Registrant.of(nexus))
+        return not persistent.has_access(self.registrant(nexus))
 
     def _refused_while_lost(self, descriptor: CommandDescriptor, reservation_class: ReservationClass) -> bool:
         starts = descriptor.opcode == _START_STOP_UNIT and reservation_class is ReservationClass.ALWAYS
@@ -166,7 +178,7 @@ class Reservations:
 
         So it is for whoever has the access already that RESERVE would give it.
         """
-        return self._persistent.has_access(Registrant.of(nexus))
+        return self._persistent.has_access(self.registrant(nexus))
 
     def spc2_reserve(self, nexus: "Nexus") -> None:
         """Reserve the unit for `nexus`, unless it has the access by a persistent reservation already."""

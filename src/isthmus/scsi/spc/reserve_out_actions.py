@@ -40,7 +40,7 @@ class Request:
     @property
     def registrant(self) -> Registrant:
         """Who asks."""
-        return Registrant.of(self.nexus)
+        return self.unit.reservations.registrant(self.nexus)
 
     @property
     def key(self) -> int:
@@ -50,9 +50,7 @@ class Request:
     @property
     def target_ports(self) -> frozenset[int]:
         """The relative target port identifiers of all target ports of the unit that are known."""
-        alua = self.unit.alua
-        known = {port for group in alua for port in alua.members(group)}
-        return frozenset(known | {self.nexus.relative_target_port_id})
+        return self.unit.alua.ports | {self.nexus.relative_target_port_id}
 
 
 def _check_key(request: Request) -> None:
@@ -91,6 +89,8 @@ def _apply_registration(request: Request, transport_ids: Collection[TransportId]
         everyone += _specified(request, transport_id, ports)
     if request.key or any(one in request.state.registrations for one in everyone):
         request.state.preserved = request.parameters.activate_persist
+    if request.parameters.all_target_ports:
+        request.state.asked_for_all_target_ports |= {one.initiator_port_name for one in everyone}
     return request.state.register(own, request.key, also=everyone)
 
 

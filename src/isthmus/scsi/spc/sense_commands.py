@@ -1,4 +1,4 @@
-"""TEST UNIT READY and REQUEST SENSE (SPC-5 §6.39, §6.53)."""
+"""TEST UNIT READY and REQUEST SENSE (SPC-5 §6.38, §6.47)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

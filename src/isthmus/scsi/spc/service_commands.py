@@ -47,7 +47,7 @@ _LOGS: Final = (
         reservation=ReservationClass.WRITE,
         access=AccessClass.STANDBY,
         needs_medium=False,
-        source="SPC-5 §6.9",
+        source="SPC-5 §6.8",
     ),
     CommandDescriptor(
         name="LOG SENSE",
@@ -59,7 +59,7 @@ _LOGS: Final = (
         reservation=ReservationClass.ALWAYS,
         access=AccessClass.STANDBY,
         needs_medium=False,
-        source="SPC-5 §6.10",
+        source="SPC-5 §6.9",
     ),
 )
 
@@ -74,7 +74,7 @@ _BUFFERS: Final = (
         reservation=ReservationClass.WRITE,
         access=AccessClass.ALWAYS,
         needs_medium=False,
-        source="SPC-5 §6.49",
+        source="SPC-5 §6.50",
     ),
     CommandDescriptor(
         name="READ BUFFER (10)",
@@ -113,7 +113,7 @@ _DIAGNOSTICS: Final = (
         reservation=ReservationClass.READ,
         access=AccessClass.STANDBY,
         needs_medium=False,
-        source="SPC-5 §6.22",
+        source="SPC-5 §6.26",
     ),
     CommandDescriptor(
         name="SEND DIAGNOSTIC",
@@ -124,7 +124,7 @@ _DIAGNOSTICS: Final = (
         handler=send_diagnostic,
         reservation=ReservationClass.WRITE,
         access=AccessClass.STANDBY,
-        source="SPC-5 §6.45",
+        source="SPC-5 §6.41",
     ),
 )
 
@@ -140,7 +140,7 @@ _TIME: Final = (
         reservation=ReservationClass.ALWAYS,
         needs_medium=False,
         access=AccessClass.STANDBY,
-        source="SPC-5 §6.38",
+        source="SPC-5 §6.37",
     ),
     CommandDescriptor(
         name="SET TIMESTAMP",
@@ -152,7 +152,7 @@ _TIME: Final = (
         handler=set_timestamp,
         reservation=ReservationClass.WRITE,
         needs_medium=False,
-        source="SPC-5 §6.51",
+        source="SPC-5 §6.45",
     ),
 )
 
@@ -180,7 +180,7 @@ _NAMES: Final = (
         handler=set_identifying_information,
         reservation=ReservationClass.WRITE,
         needs_medium=False,
-        source="SPC-5 §6.48",
+        source="SPC-5 §6.42",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""REPORT SUPPORTED OPERATION CODES and REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS (SPC-5 §6.35, §6.36).
+"""REPORT SUPPORTED OPERATION CODES and REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS (SPC-5 §6.34, §6.35).
 
 The answers come from the command table that dispatch uses, so they are true by construction.
 """
@@ -32,7 +32,7 @@ _CTDP_OF_ONE: Final = 0x80
 _NOT_SUPPORTED: Final = 0x01
 _SUPPORTED_AS_IN_THE_STANDARD: Final = 0x03
 _TIMEOUTS_DESCRIPTOR: Final = struct.pack(">HBBII", 10, 0, 0, 0, 0)
-"""No nominal and no recommended timeout is given: storage has no upper bound that would help (SPC-5 §6.35.4)."""
+"""No nominal and no recommended timeout is given: storage has no upper bound that would help (SPC-5 §6.34.4)."""
 
 
 class ReportingOptions(enum.IntEnum):
@@ -66,7 +66,7 @@ class ReportSupportedTaskManagementFunctions(Command):
 
 
 def parse_report_supported_operation_codes(cdb: bytes, unit: "LogicalUnit") -> ReportSupportedOperationCodes:
-    """Take the CDB apart; an option that does not fit the opcode is refused here (SPC-5 §6.35.1)."""
+    """Take the CDB apart; an option that does not fit the opcode is refused here (SPC-5 §6.34.1)."""
     try:
         options = ReportingOptions(cdb[2] & 0x07)
     except ValueError:
@@ -95,7 +95,7 @@ def report_supported_operation_codes(unit: "LogicalUnit", task: Task) -> Respons
 
 
 def _all_commands(unit: "LogicalUnit", command: ReportSupportedOperationCodes) -> bytes:
-    """SPC-5 §6.35.2."""
+    """SPC-5 §6.34.2."""
     descriptors = b"".join(
         _command_descriptor(row, command.return_timeouts) for row in unit.table if _offers(unit, row)
     )
@@ -109,7 +109,7 @@ def _command_descriptor(row: CommandDescriptor, return_timeouts: bool) -> bytes:
 
 
 def _one_command(unit: "LogicalUnit", command: ReportSupportedOperationCodes) -> bytes:
-    """SPC-5 §6.35.3."""
+    """SPC-5 §6.34.3."""
     row = _asked_for(unit, command)
     if row is None or not _offers(unit, row):
         return struct.pack(">BBH", 0, _NOT_SUPPORTED, 0)
@@ -137,7 +137,7 @@ def _asked_for(unit: "LogicalUnit", command: ReportSupportedOperationCodes) -> C
 def parse_report_supported_task_management_functions(
     cdb: bytes, _unit: "LogicalUnit"
 ) -> ReportSupportedTaskManagementFunctions:
-    """Take the CDB apart; an allocation length below 4 is an error here (SPC-5 §6.36)."""
+    """Take the CDB apart; an allocation length below 4 is an error here (SPC-5 §6.35)."""
     allocation_length = int.from_bytes(cdb[6:10])
     if allocation_length < 4:
         raise invalid_in_cdb(6)

@@ -1,4 +1,4 @@
-"""REPORT TARGET PORT GROUPS and SET TARGET PORT GROUPS (SPC-5 §6.37, §6.45)."""
+"""REPORT TARGET PORT GROUPS and SET TARGET PORT GROUPS (SPC-5 §6.36, §6.44)."""
 
 import enum
 import struct
@@ -51,7 +51,7 @@ _DESCRIPTOR_LENGTH: Final = 4
 
 
 class ParameterDataFormat(enum.IntEnum):
-    """The PARAMETER DATA FORMAT field (SPC-5 §6.37)."""
+    """The PARAMETER DATA FORMAT field (SPC-5 §6.36)."""
 
     LENGTH_ONLY_HEADER = 0
     EXTENDED_HEADER = 1
@@ -150,7 +150,7 @@ def parse_set_target_port_groups(cdb: bytes, unit: "LogicalUnit") -> SetTargetPo
 
 
 def set_target_port_groups(unit: "LogicalUnit", task: Task) -> Response | Steps:
-    """Check every descriptor, then start all the transitions; GOOD when they are over (SPC-5 §6.45, case a)."""
+    """Check every descriptor, then start all the transitions; GOOD when they are over (SPC-5 §6.44, case a)."""
     wishes = _checked_wishes(unit.alua, parameter_list(task))
     return _carry_out(unit, wishes, task.nexus) if wishes else GOOD
 

@@ -1,4 +1,4 @@
-"""REPORT TIMESTAMP and SET TIMESTAMP (SPC-5 §6.38, §6.51)."""
+"""REPORT TIMESTAMP and SET TIMESTAMP (SPC-5 §6.37, §6.45)."""
 
 import struct
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def parse_set_timestamp(cdb: bytes, _unit: "LogicalUnit") -> SetTimestamp:
 
 
 def set_timestamp(unit: "LogicalUnit", task: Task) -> Response:
-    """Set the time; the other nexuses hear of it (SPC-5 §6.51). An empty list changes nothing."""
+    """Set the time; the other nexuses hear of it (SPC-5 §6.45). An empty list changes nothing."""
     data = parameter_list(task)
     if not data:
         return GOOD

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from isthmus.scsi.copy.copy_list import CopyList, parse_lid1_list, parse_lid4_list
 from isthmus.scsi.copy.limits import MAX_CSCD_DESCRIPTORS, MAX_SEGMENT_DESCRIPTORS
+from isthmus.scsi.copy.segments import BlockToBlock
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
 from tests.support.copying import copy_list_lid1, copy_list_lid4, identification, segment
 
@@ -41,7 +42,9 @@ def test_a_list(build: Build, parse: Parse, header: int) -> None:
     assert (copy_list.list_identifier, copy_list.immediate) == (0x77, False)
     assert [cscd.place for cscd in copy_list.cscds] == [header, header + 32]
     assert copy_list.cscds[0].designator == NAA
-    assert (copy_list.segments[0].source_lba, copy_list.segments[0].destination_lba) == (1, 2)
+    (only,) = copy_list.segments
+    assert isinstance(only, BlockToBlock)
+    assert (only.source_lba, only.destination_lba) == (1, 2)
 
 
 def test_a_long_identifier() -> None:

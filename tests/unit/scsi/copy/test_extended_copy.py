@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from isthmus.backstores.operations import Copy, Flush, Write
+from isthmus.backstores.partial_blocks import CopyPartialBlocks
 from isthmus.errors import BackstoreError
 from isthmus.scsi.copy.limits import MAX_DESCRIPTOR_LIST_LENGTH, STEP
 from isthmus.scsi.logical_unit import LogicalUnit
@@ -21,6 +22,7 @@ from tests.support.copying import (
     CopyFailure,
     abort,
     blocks,
+    byte_segment,
     copy_failure,
     copy_list_lid1,
     copy_list_lid4,
@@ -28,6 +30,7 @@ from tests.support.copying import (
     identification,
     receive,
     segment,
+    verify_segment,
 )
 from tests.support.primary import data_of, in_cdb, refusal, reserve_out, reserve_out_list
 from tests.support.scsi import HeldExecutor, make_unit, write_10
@@ -115,6 +118,75 @@ def test_without_a_write_cache_the_copy_is_flushed(write_cache: bool) -> None:
     executor.finish()
     seen += map(type, executor.operations)
     assert seen == ([Copy] if write_cache else [Copy, Flush])
+
+
+@pytest.mark.parametrize("block_length", [512, 4096])
+@pytest.mark.parametrize(
+    ("source", "destination", "length"),
+    [((0, 0), (1, 0), 4096), ((2, 100), (3, 7), 5000), ((1, 511), (0, 500), 13), ((0, 1), (0, 1), 3 * 4096 - 1)],
+)
+def test_bytes(block_length: int, source: tuple[int, int], destination: tuple[int, int], length: int) -> None:
+    """Segments in bytes may begin and end within blocks, whose other bytes stay."""
+    bench = CopyBench(destination_block_length=block_length)
+    expected = bytearray(blocks(bench.destination, 0, 8))
+    content = blocks(bench.source, 0, 64)
+    start, end = source[0] * 512 + source[1], destination[0] * block_length + destination[1]
+    expected[end : end + length] = content[start : start + length]
+    expected = expected[: 8 * block_length]
+    assert bench.copy(byte_segment(source, destination, length)).status is GOOD
+    assert blocks(bench.destination, 0, 8) == bytes(expected)
+
+
+@pytest.mark.parametrize("shift", [1, -1, 700])
+def test_bytes_that_overlap_across_steps(shift: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Likewise where the copy takes several steps and reads what it has written."""
+    monkeypatch.setattr("isthmus.scsi.copy.transfer.MAX_LENGTH", 1000)
+    bench = CopyBench()
+    before = blocks(bench.source, 0, 40)
+    from_bytes, to_bytes = 5000, 5000 + shift
+    part = byte_segment(divmod(from_bytes, 512), divmod(to_bytes, 512), 6000, cscds=(0, 0))
+    assert bench.copy(part, cscds=bench.cscds(bench.source)).status is GOOD
+    after = before[:to_bytes] + before[from_bytes : from_bytes + 6000] + before[to_bytes + 6000 :]
+    assert blocks(bench.source, 0, 40) == after
+
+
+def test_nobody_reads_a_block_of_which_a_part_is_written() -> None:
+    """A segment in bytes waits for what is done with its blocks, and keeps others from them until it is over."""
+    executor = HeldExecutor()
+    bench = CopyBench(executor=executor)
+    data = copy_list_lid1(bench.cscds(), [byte_segment((0, 0), (4, 1), 10)])
+    bench.start(extended_copy(len(data)), data)
+    bench.start(write_10(4, 1), bytes(512), lun=1)
+    assert [type(operation) for operation in executor.operations] == [CopyPartialBlocks]
+    executor.finish()
+    assert Write in [type(operation) for operation in executor.operations]
+
+
+@pytest.mark.parametrize("test_unit_ready", [False, True])
+def test_units_that_are_there(test_unit_ready: bool) -> None:
+    """A segment that only asks moves nothing, and is processed."""
+    bench = CopyBench()
+    assert bench.copy(verify_segment(1, test_unit_ready=test_unit_ready)).status is GOOD
+    assert bench.information(1, service_action=0x05).segments == 1
+
+
+def test_a_unit_that_is_not_there() -> None:
+    """It names the CSCD descriptor, or where the segment descriptor has none."""
+    bench = CopyBench()
+    response = bench.copy(verify_segment(1), cscds=bench.cscds(bench.source, bench.hidden))
+    assert copy_failure(response) == CopyFailure(sense=Sense.COPY_TARGET_DEVICE_NOT_REACHABLE, segment=0, place=48)
+    response = bench.copy(verify_segment(2))
+    assert copy_failure(response) == CopyFailure(sense=Sense.UNREACHABLE_COPY_TARGET, segment=0, field=4)
+
+
+def test_a_unit_that_is_not_ready_is_found_all_the_same() -> None:
+    """Only TUR asks for more, and forwards what the unit says."""
+    bench = CopyBench()
+    bench.destination.started = False
+    assert bench.copy(verify_segment(1)).status is GOOD
+    failure = copy_failure(bench.copy(segment(0, 0, 8, destination=0), verify_segment(1, test_unit_ready=True)))
+    assert (failure.sense, failure.segment, failure.place) == (Sense.THIRD_PARTY_DEVICE_FAILURE, 1, 48)
+    assert failure.forwarded is Sense.LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED
 
 
 # -- Who may ---------------------------------------------------------------------------------------------------------
@@ -257,6 +329,10 @@ def test_unit_attentions_stay_for_the_initiator() -> None:
         (segment(NUM_BLOCKS - 7, 0, 8), Sense.COPY_ABORTED, 12),
         (segment(0, NUM_BLOCKS - 7, 8), Sense.COPY_ABORTED, 20),
         (segment(0, (1 << 64) - 1, 1), Sense.COPY_ABORTED, 20),
+        (byte_segment((NUM_BLOCKS - 1, 1), (0, 0), 512), Sense.COPY_ABORTED, 12),
+        (byte_segment((0, 0), (NUM_BLOCKS - 1, 1), 512), Sense.COPY_ABORTED, 20),
+        (byte_segment((0, 512), (0, 0), 1), Sense.COPY_ABORTED, 28),
+        (byte_segment((0, 0), (0, 512), 1), Sense.COPY_ABORTED, 30),
     ],
 )
 def test_segments_that_cannot_be_done(part: bytes, sense: Sense, field: int) -> None:

@@ -153,7 +153,7 @@ def test_operating_parameters() -> None:
         0,
     )
     assert struct.unpack_from(">HBBBB", data, 34) == (MAX_CONCURRENT_COPIES, MAX_CONCURRENT_COPIES, 0, 0, 0)
-    assert data[43:] == bytes((2, 0x02, 0xE4))
+    assert data[43:] == bytes((4, 0x02, 0x07, 0x0A, 0xE4))
 
 
 def test_status_lid4() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from isthmus.backstores.operations import Copy, Flush, WriteZeroes
+from isthmus.backstores.partial_blocks import MAX_LENGTH, CopyPartialBlocks
 from isthmus.scsi.background import Background
 from isthmus.scsi.copy.copy_operations import CopyOperation, CopyState
 from isthmus.scsi.copy.endpoint import Endpoint
@@ -11,7 +12,10 @@ from isthmus.scsi.copy.transfer import Move, Transfer, Zeroing, flushed, run_cop
 from isthmus.scsi.elsewhere import Elsewhere
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.task import GOOD
+from isthmus.scsi.throttle import RateLimits
+from isthmus.scsi.waiting import Until
 from tests.support.copying import CopyBench
+from tests.support.timer import FakeTimer
 
 BENCH = CopyBench()
 SOURCE, DESTINATION = Endpoint(BENCH.source, BENCH.nexus, 0), Endpoint(BENCH.destination, BENCH.nexus, 1 << 48)
@@ -34,14 +38,17 @@ def move(source_offset: int, offset: int, length: int, *, within: bool = False) 
 
 
 def test_pieces() -> None:
-    """Whole steps, and what is left."""
-    assert list(move(0, 0, 2 * STEP + 5).pieces()) == [(0, STEP), (STEP, STEP), (2 * STEP, 5)]
+    """Whole steps, and what is left; shorter ones where blocks are written in part."""
+    assert list(move(0, 0, 2 * STEP + 512).pieces()) == [(0, STEP), (STEP, STEP), (2 * STEP, 512)]
+    for partial in (move(1, 0, MAX_LENGTH + 512), move(0, 1, MAX_LENGTH + 512)):
+        assert list(partial.pieces()) == [(0, MAX_LENGTH), (MAX_LENGTH, 512)]
+    assert list(move(0, 0, MAX_LENGTH + 1).pieces()) == [(0, MAX_LENGTH), (MAX_LENGTH, 1)]
     assert list(Zeroing(destination=DESTINATION, offset=0, length=0).pieces()) == []
 
 
 @pytest.mark.parametrize(
     ("offset", "within", "backwards"),
-    [(1, True, True), (2 * STEP - 1, True, True), (2 * STEP, True, False), (0, True, False), (1, False, False)],
+    [(512, True, True), (2 * STEP - 512, True, True), (2 * STEP, True, False), (0, True, False), (512, False, False)],
 )
 def test_direction(offset: int, within: bool, backwards: bool) -> None:
     """From the end where a copy within one unit would overwrite what it is yet to read."""
@@ -54,6 +61,9 @@ def test_operations() -> None:
     copying = move(512, 1024, 4096).operation(512, 1024)
     assert (copying.unit, copying.source, copying.source_extent) == (BENCH.destination, BENCH.source, (1024, 1024))
     assert copying.operation == Copy(BENCH.source.backstore, 1024, 1536, 1024)
+    partial = move(513, 1024, 10).operation(0, 10)
+    assert isinstance(partial.operation, CopyPartialBlocks)
+    assert (partial.source_extent, partial.extent) == ((512, 512), (1024, 512))
     zeroing = Zeroing(destination=DESTINATION, offset=1024, length=4096).operation(512, 1024)
     assert (zeroing.operation, zeroing.source) == (WriteZeroes(1536, 1024), None)
 
@@ -77,6 +87,31 @@ def test_progress() -> None:
     with pytest.raises(StopIteration):
         steps.send(None)
     assert (copy.bytes_transferred, copy.steps) == (4096, 1)
+
+
+def test_a_step_waits_for_both_units() -> None:
+    """It counts at each of them that is limited, once if it is the same."""
+    timer = FakeTimer()
+    bench = CopyBench()
+    for unit in (bench.source, bench.destination):
+        unit.call_later = timer.call_later
+        unit.limit(RateLimits(bytes_per_second=1000, bytes_burst=1000), lambda: timer.now)
+    ends = Endpoint(bench.source, bench.nexus, 0), Endpoint(bench.destination, bench.nexus, 1 << 48)
+    both = Move(source=ends[0], source_offset=0, destination=ends[1], offset=0, length=4096)
+    steps = transfer(operation(), both)
+    assert [isinstance(next(steps), Until) for _ in range(3)] == [True, True, False]
+    assert both.units == (bench.source, bench.destination)
+    within = Move(source=ends[0], source_offset=0, destination=ends[0], offset=8192, length=4096)
+    assert within.units == (bench.source,)
+    over: list[object] = []
+    first = next(transfer(operation(), within))
+    assert isinstance(first, Until)
+    first.begin(lambda result, error: over.append((result, error)))
+    assert over == [(None, None)]
+    first.begin(lambda result, error: over.append((result, error)))
+    assert len(over) == 1
+    timer.advance(4.1)
+    assert len(over) == 2
 
 
 def test_flushed() -> None:

@@ -56,9 +56,9 @@ def test_supported_commands() -> None:
 
 
 def test_supported_descriptors() -> None:
-    """Block to block, identification descriptors, and the unit of the copy manager."""
+    """Block to block, in bytes too, verification, identification descriptors, and the unit of the copy manager."""
     found = page_of()
-    assert found[0x0008] == bytes((2, 0x02, 0xE4, 0))
+    assert found[0x0008] == bytes((4, 0x02, 0x07, 0x0A, 0xE4, 0, 0, 0))
     assert found[0x000C] == bytes((0, 2, 0xFF, 0xFF))
 
 

@@ -85,3 +85,10 @@ def test_obsolete_address(capacity: Callable[..., bytes], lba: int, pmi: int, ex
     sense = Disk().refusal(capacity(lba=lba, pmi=pmi))
     assert sense.sense is expected
     assert sense.specific == FieldPointer(2)
+
+
+def test_lowest_aligned_block() -> None:
+    """For storage whose physical blocks do not begin with block 0."""
+    disk = Disk(capabilities=Capabilities())
+    disk.unit.lowest_aligned_lba = 7
+    assert disk.data(capacity_16())[14:16] == b"\0\7"

@@ -29,6 +29,11 @@ def test_only_block_erase_needs_discard() -> None:
     assert [row.name for row in ROWS if row.needs_discard] == ["SANITIZE, BLOCK ERASE"]
 
 
+def test_only_crypto_erase_needs_encryption() -> None:
+    """There is a key to change only where there is one."""
+    assert [row.name for row in ROWS if row.needs_encryption] == ["SANITIZE, CRYPTOGRAPHIC ERASE"]
+
+
 def test_defect_data_only_reads() -> None:
     """READ DEFECT DATA changes nothing."""
     assert [row.opcode for row in ROWS if not row.writes_medium] == [0x37, 0xB7]

@@ -189,3 +189,13 @@ def test_block_lengths(block_length: int) -> None:
     disk.run(sixteen(0x8A, 5, 2), data)
     assert bytes(disk.memory.content[5 * block_length : 7 * block_length]) == data
     assert disk.data(sixteen(0x88, 5, 2)) == data
+
+
+@pytest.mark.parametrize("num_blocks", [0, 1, 8])
+def test_what_a_read_holds(num_blocks: int) -> None:
+    """All of its blocks, whatever the initiator expects; nothing of a write."""
+    unit = Disk().unit
+    assert unit.table.find(ten(0x28, 0, num_blocks)).parse(ten(0x28, 0, num_blocks), unit).data_in_length == (
+        num_blocks * BLOCK
+    )
+    assert unit.table.find(ten(0x2A, 0, num_blocks)).parse(ten(0x2A, 0, num_blocks), unit).data_in_length == 0

@@ -2,23 +2,23 @@
 
 import errno
 import itertools
+from collections.abc import Callable
 
 import pytest
 
 from isthmus.backstores.base import Capabilities
-from isthmus.backstores.operations import Discard, Flush, WriteRepeated
+from isthmus.backstores.operations import Flush, WriteRepeated
 from isthmus.errors import BackstoreError
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.medium_work import MediumFailure, MediumOperation
-from isthmus.scsi.sbc.sanitize import steps_through
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import GOOD
-from tests.support.disk import THIN, Memory
+from tests.support.disk import Memory
 from tests.support.primary import CachedMemory, data_of, in_cdb, in_list, inquiry, refusal
 from tests.support.scsi import TEST_UNIT_READY, Bench, HeldExecutor, make_unit, read_10
 
-OVERWRITE, BLOCK_ERASE, EXIT_FAILURE_MODE = 0x01, 0x02, 0x1F
+OVERWRITE, BLOCK_ERASE, CRYPTO_ERASE, EXIT_FAILURE_MODE = 0x01, 0x02, 0x03, 0x1F
 IMMED, AUSE = 0x80, 0x20
 IN_PROGRESS = Sense.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS
 FAILED = Sense.SANITIZE_COMMAND_FAILED
@@ -130,6 +130,85 @@ def test_block_erase() -> None:
     assert bench.run(sanitize(BLOCK_ERASE)) == GOOD
     assert disk.content == bytes(1 << 20)
     assert data_of(bench.run(inquiry(0xB1)))[7] & 0xC0 == 0x40
+
+
+class Encrypting(CachedMemory):
+    """Memory that is told to change its key, and says in which order what is done."""
+
+    def __init__(self, **capabilities: bool) -> None:
+        super().__init__()
+        self.capabilities = Capabilities(encrypts=True, **capabilities)
+        self.done: list[str] = []
+        self.key_error: BackstoreError | None = None
+
+    def change_key(self) -> None:
+        if self.key_error is not None:
+            raise self.key_error
+        self.done.append("change key")
+        self.content[:] = b"?" * self.size
+
+    def discard(self, offset: int, length: int) -> None:
+        self.done.append("discard")
+        super().discard(offset, length)
+
+
+def test_crypto_erase() -> None:
+    """The key is changed, and then the room is given back; the medium is sound, and tells that it can be read."""
+    memory = Encrypting(discard=True)
+    bench = Bench(unit=LogicalUnit(memory))
+    assert bench.run(sanitize(CRYPTO_ERASE)) == GOOD
+    assert memory.done == ["change key", "discard"]
+    assert memory.content == bytes(memory.size)
+    assert bench.run(read_10(0, 1)).status is Status.GOOD
+    assert data_of(bench.run(inquiry(0xB1)))[7] & 0x30 == 0x10
+
+
+def test_crypto_erase_of_a_thick_unit() -> None:
+    """What can be read then is nothing that anybody has written."""
+    memory = Encrypting()
+    bench = Bench(unit=LogicalUnit(memory))
+    assert bench.run(sanitize(CRYPTO_ERASE)) == GOOD
+    assert memory.done == ["change key"]
+
+
+def test_crypto_erase_takes_no_time_of_the_erase_rate() -> None:
+    """The rate is for what moves bytes: changing a key moves none."""
+    timers: list[float] = []
+
+    def call_later(seconds: float, then: Callable[[], None]) -> None:
+        timers.append(seconds)
+        then()
+
+    unit = LogicalUnit(Encrypting(), erase_rate=1, call_later=call_later)
+    assert Bench(unit=unit).run(sanitize(CRYPTO_ERASE)) == GOOD
+    assert not any(timers)
+
+
+def test_crypto_erase_that_fails() -> None:
+    """Everything that was there is there still, and the unit says that it is not erased."""
+    memory = Encrypting(discard=True)
+    memory.key_error = BackstoreError(errno.EIO, "the key cannot be kept")
+    bench = Bench(unit=LogicalUnit(memory))
+    assert refusal(bench.run(sanitize(CRYPTO_ERASE)))[0] is FAILED
+    assert memory.done == []
+    assert refusal(bench.run(read_10(0, 1)))[0] is FAILED
+    memory.key_error = None
+    assert bench.run(sanitize(CRYPTO_ERASE)) == GOOD
+    assert bench.run(read_10(0, 1)).status is Status.GOOD
+
+
+def test_crypto_erase_has_no_parameters() -> None:
+    """PARAMETER LIST LENGTH has to be 0."""
+    memory = Encrypting(discard=True)
+    assert refusal(Bench(unit=LogicalUnit(memory)).run(sanitize(CRYPTO_ERASE, 8), bytes(8))) == in_cdb(7)
+    assert memory.done == []
+
+
+def test_crypto_erase_without_encryption() -> None:
+    """A unit that does not encrypt has no key to change, and does not claim it."""
+    bench = Bench()
+    assert refusal(bench.run(sanitize(CRYPTO_ERASE))) == in_cdb(1, 4)
+    assert data_of(bench.run(inquiry(0xB1)))[7] & 0x30 == 0
 
 
 def test_block_erase_of_a_thick_unit() -> None:
@@ -287,18 +366,3 @@ def test_reserved() -> None:
     other = bench.connect(isid=2)
     bench.run(bytes((0x16, 0, 0, 0, 0, 0)))
     assert bench.run(sanitize(BLOCK_ERASE), nexus=other).status is Status.RESERVATION_CONFLICT
-
-
-def test_large_units_go_in_steps() -> None:
-    """Progress can be told because no operation does it all."""
-    assert list(steps_through(25, 10)) == [(0, 10), (10, 10), (20, 5)]
-    assert list(steps_through(0, 10)) == []
-    executor = HeldExecutor()
-    memory = Memory(0, write_back=False, capabilities=THIN)
-    memory.size = 5 << 29
-    bench = Bench(unit=LogicalUnit(memory), executor=executor)
-    bench.start(sanitize(BLOCK_ERASE))
-    executor.finish()
-    executor.finish()
-    operation = executor.operations[0].operation  # type: ignore[attr-defined]
-    assert operation == Discard(((0, 1 << 30),))

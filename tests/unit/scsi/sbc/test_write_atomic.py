@@ -125,6 +125,34 @@ def test_a_boundary_beyond_the_maximum(cdb: Cdb, boundary: int) -> None:
     assert (sense.sense, sense.specific) == (Sense.INVALID_FIELD_IN_CDB, FieldPointer(BOUNDARY_BYTE[cdb]))
 
 
+ALIGNED = dataclasses.replace(FEW, atomic_alignment_blocks=4, atomic_granularity_blocks=2)
+
+
+@BOTH
+@pytest.mark.parametrize(("lba", "num_blocks", "boundary"), [(0, 2, 0), (4, 6, 2), (8, 0, 0), (252, 4, 4)])
+def test_whole_granules(cdb: Cdb, lba: int, num_blocks: int, boundary: int) -> None:
+    """Where the operator wants initiators to keep to something, what keeps to it is written."""
+    disk = Disk(limits=ALIGNED)
+    assert disk.run(cdb(lba, num_blocks, boundary=boundary), bytes(num_blocks * BLOCK)) == GOOD
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("lba", "num_blocks", "boundary", "field"),
+    [
+        (1, 2, 0, LBA_BYTE),
+        (2, 2, 0, LBA_BYTE),
+        (0, 1, 0, LENGTH_BYTE),
+        (4, 7, 0, LENGTH_BYTE),
+        (0, 2, 1, BOUNDARY_BYTE),
+    ],
+)
+def test_parts_of_granules(cdb: Cdb, lba: int, num_blocks: int, boundary: int, field: dict[Cdb, int]) -> None:
+    """ATOMIC ALIGNMENT is that of the LBA, ATOMIC TRANSFER LENGTH GRANULARITY that of the length and of the boundary."""
+    sense = Disk(limits=ALIGNED).refusal(cdb(lba, num_blocks, boundary=boundary), bytes(num_blocks * BLOCK))
+    assert (sense.sense, sense.specific) == (Sense.INVALID_FIELD_IN_CDB, FieldPointer(field[cdb]))
+
+
 @BOTH
 @pytest.mark.parametrize(("arrived", "offered"), [(BLOCK, None), (BLOCK, BLOCK), (2 * BLOCK, 3 * BLOCK), (0, 0)])
 def test_another_length_of_data(cdb: Cdb, arrived: int, offered: int | None) -> None:

@@ -61,10 +61,16 @@ def test_self_test_that_fails(successes: int) -> None:
     assert refusal(response) == (Sense.LOGICAL_UNIT_FAILED_SELF_TEST, None)
 
 
-@pytest.mark.parametrize("code", range(1, 8))
-def test_no_background_tests(code: int) -> None:
-    """There is only the default self-test."""
-    assert refusal(Bench().run(send(code << 5))) == in_cdb(1, 7)
+@pytest.mark.parametrize("flags", [3 << 5, 7 << 5, 1 << 5 | SELFTEST, 4 << 5 | SELFTEST])
+def test_self_test_code(flags: int) -> None:
+    """Two codes are reserved, and none goes with the default test; what the others do is in test_self_tests."""
+    assert refusal(Bench().run(send(flags))) == in_cdb(1, 7)
+
+
+@pytest.mark.parametrize("code", [1, 2, 4, 5, 6])
+def test_self_test_code_with_a_list(code: int) -> None:
+    """No test takes a list."""
+    assert refusal(Bench().run(send(code << 5 | PF, 4), bytes(4))) == in_cdb(3)
 
 
 def test_self_test_with_a_list() -> None:

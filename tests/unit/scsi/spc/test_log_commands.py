@@ -38,7 +38,7 @@ def test_supported_pages() -> None:
     bench = Bench()
     pages = data_of(bench.run(log_sense(0)))
     assert pages[:4] == struct.pack(">BBH", 0, 0, len(pages) - 4)
-    assert set(pages[4:]) >= {0x00, 0x02, 0x03, 0x05, 0x0D, 0x0F, 0x15, 0x19, 0x2F}
+    assert set(pages[4:]) >= {0x00, 0x02, 0x03, 0x05, 0x0D, 0x0E, 0x0F, 0x15, 0x19, 0x1A, 0x2F}
     assert list(pages[4:]) == sorted(set(pages[4:]))
     both = data_of(bench.run(log_sense(0, 0xFF)))
     assert both[:2] == b"\x40\xff"

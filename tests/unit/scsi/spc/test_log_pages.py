@@ -6,6 +6,7 @@ from isthmus.backstores.base import Space
 from isthmus.backstores.null import NullBackstore
 from isthmus.errors import BackstoreError
 from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.power_conditions import PowerCondition
 from isthmus.scsi.spc.log_pages import LOG_PAGES, build_log_page, log_pages_of
 from tests.support.primary import CachedMemory
 from tests.support.scsi import Bench, HeldExecutor, make_unit, read_10, write_10
@@ -45,6 +46,22 @@ def test_temperature_is_not_known() -> None:
     unit = make_unit()
     assert parameters(unit, 0x0D) == {0: b"\0\xff", 1: b"\0\xff"}
     assert parameters(unit, 0x2F) == {0: b"\0\0\xff\xff"}
+
+
+def test_power() -> None:
+    """Start-stop cycles, and how often each power condition was entered, under the codes that the standard gives them."""
+    unit = make_unit()
+    unit.power.start_stop_cycles = 3
+    for condition in (
+        PowerCondition.STANDBY_Z,
+        PowerCondition.STANDBY_Y,
+        PowerCondition.ACTIVE,
+        PowerCondition.STANDBY_Y,
+    ):
+        unit.power.command(condition)
+    assert parameters(unit, 0x0E) == {4: bytes((0, 0, 0, 3))}
+    counts = {1: 1, 2: 0, 3: 0, 4: 0, 8: 1, 9: 2}
+    assert parameters(unit, 0x1A) == {code: value.to_bytes(4) for code, value in counts.items()}
 
 
 def test_background_scan() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.scsi.power_conditions import PowerCondition
 from isthmus.scsi.spc.mode_pages import ALL_PAGES, ALL_SUBPAGES, PAGES, ModePage, ModePages, PageControl, PageKey
 from isthmus.scsi.task_set_rules import QueueErrorManagement, TaskSetRules, UnitAttentionInterlock
 from isthmus.scsi.thresholds import Resource, Threshold, Thresholds
@@ -16,6 +17,7 @@ HEADERS = {
     (0x08, 0): "8812",
     (0x0A, 0): "8a0a",
     (0x0A, 1): "4a01001c",
+    (0x1A, 0): "9a26",
     (0x1C, 0): "1c0a",
     (0x1C, 2): "dc02001c",
 }
@@ -25,12 +27,14 @@ DEFAULTS = {
     (0x08, 0): b"\x04" + bytes(17),
     (0x0A, 0): bytes.fromhex("02100040 0000 ffff 0000"),
     (0x0A, 1): b"\x07" + bytes(27),
+    (0x1A, 0): bytes(37) + b"\x54",
     (0x1C, 0): b"\x08" + bytes(9),
     (0x1C, 2): bytes(12) + bytes.fromhex("0001000000000000 0102000000000000"),
 }
 CHANGEABLE = {
     CACHING: "0400",
     CONTROL: "f4f63840",
+    (0x1A, 0): "010f" + "ff" * 20,
     (0x1C, 2): "01 0000000000 0000000000 00 80000000ffffffff 80000000ffffffff",
 }
 RESERVED_VALUES = {(2, 7): 7, (2, 6): 7, (3, 7): 7, (3, 6): 7, (3, 5): 7, (3, 2): 2, (4, 4): 5}
@@ -56,6 +60,25 @@ def test_values(key: PageKey) -> None:
     assert mode.page(key, PageControl.CURRENT) == mode.page(key, PageControl.DEFAULT) == header + body
     changeable = bytes.fromhex(CHANGEABLE.get(key, "")).ljust(len(body), b"\0")
     assert mode.page(key, PageControl.CHANGEABLE) == header + changeable
+
+
+def test_power_timers() -> None:
+    """In seconds, of the conditions whose timers are enabled; each flag stands for its own timer."""
+    mode = ModePages(write_back=True)
+    assert mode.power_timers == {}
+    timers = b"".join(value.to_bytes(4) for value in (10, 20, 30, 40, 50))
+    mode.change((0x1A, 0), b"\x1a\x26\x01\x0f" + timers + bytes(16))
+    seconds = {"IDLE_A": 1.0, "STANDBY_Z": 2.0, "IDLE_B": 3.0, "IDLE_C": 4.0, "STANDBY_Y": 5.0}
+    assert mode.power_timers == {PowerCondition[name]: value for name, value in seconds.items()}
+    for flags, name in (
+        (0x0100, "STANDBY_Y"),
+        (0x08, "IDLE_C"),
+        (0x04, "IDLE_B"),
+        (0x02, "IDLE_A"),
+        (0x01, "STANDBY_Z"),
+    ):
+        mode.change((0x1A, 0), b"\x1a\x26" + flags.to_bytes(2) + timers + bytes(16))
+        assert mode.power_timers == {PowerCondition[name]: seconds[name]}
 
 
 def test_a_unit_that_measures_no_space_has_no_thresholds() -> None:

@@ -10,6 +10,10 @@ from tests.support.primary import data_of, in_cdb, refusal, reserve_in
 from tests.support.reservations import KEY_A, KEY_B, KEY_C, SharedDisk
 from tests.support.scsi import Bench
 
+ALL_TG_PT = 0x04
+"""In the parameter list of PERSISTENT RESERVE OUT."""
+ALL_PORTS = 0x02
+"""ALL_TG_PT in a full status descriptor."""
 PORT = "iqn.2026-01.com.example:host,i,0x00000000000{}"
 
 
@@ -91,6 +95,46 @@ def test_read_full_status(reservation_type: ReservationType) -> None:
 def test_full_status_without_reservation() -> None:
     """Nobody holds what is not held."""
     disk = SharedDisk()
+    disk.register((disk.a, KEY_A))
+    assert full_status(disk) == [(KEY_A, 0, 0, 1, transport_id(PORT.format(1)))]
+
+
+def test_full_status_of_all_target_ports() -> None:
+    """One descriptor for a port that was registered with ALL_TG_PT, and one for each nexus of a port that was not."""
+    disk = SharedDisk()
+    disk.bench.unit.alua.add_port(7)
+    disk.out(disk.a, ReserveOutAction.REGISTER, action_key=KEY_A, flags=ALL_TG_PT)
+    disk.register((disk.b, KEY_B))
+    assert full_status(disk) == [
+        (KEY_A, ALL_PORTS, 0, 0, transport_id(PORT.format(1))),
+        (KEY_B, 0, 0, 1, transport_id(PORT.format(2))),
+    ]
+    disk.reserve(disk.a, KEY_A, ReservationType.WRITE_EXCLUSIVE_ALL_REGISTRANTS)
+    assert full_status(disk)[0] == (KEY_A, ALL_PORTS | 1, 7, 0, transport_id(PORT.format(1)))
+
+
+def test_full_status_of_ports_that_differ() -> None:
+    """What holds for some of the target ports alone needs a descriptor for each: holder, key, or a port that is new."""
+    disk = SharedDisk()
+    disk.bench.unit.alua.add_port(7)
+    disk.out(disk.a, ReserveOutAction.REGISTER, action_key=KEY_A, flags=ALL_TG_PT)
+    disk.reserve(disk.a, KEY_A, ReservationType.WRITE_EXCLUSIVE)
+    name = transport_id(PORT.format(1))
+    assert full_status(disk) == [(KEY_A, 1, 1, 1, name), (KEY_A, 0, 0, 7, name)]
+    disk.out(disk.a, ReserveOutAction.RELEASE, key=KEY_A, reservation_type=ReservationType.WRITE_EXCLUSIVE)
+    assert full_status(disk) == [(KEY_A, ALL_PORTS, 0, 0, name)]
+    disk.bench.unit.alua.add_port(8)
+    assert full_status(disk) == [(KEY_A, 0, 0, 1, name), (KEY_A, 0, 0, 7, name)]
+    disk.bench.unit.alua.remove_port(8)
+    disk.out(disk.a, ReserveOutAction.REGISTER, key=KEY_A, action_key=KEY_B)
+    assert full_status(disk) == [(KEY_B, 0, 0, 1, name), (KEY_A, 0, 0, 7, name)]
+
+
+def test_all_target_ports_are_asked_for_anew() -> None:
+    """Who leaves and comes back for one target port is registered there alone, also where there is no other."""
+    disk = SharedDisk()
+    disk.out(disk.a, ReserveOutAction.REGISTER, action_key=KEY_A, flags=ALL_TG_PT)
+    disk.out(disk.a, ReserveOutAction.REGISTER, key=KEY_A)
     disk.register((disk.a, KEY_A))
     assert full_status(disk) == [(KEY_A, 0, 0, 1, transport_id(PORT.format(1)))]
 

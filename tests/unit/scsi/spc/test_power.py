@@ -136,9 +136,10 @@ def test_active_power_condition(condition: int) -> None:
     ("condition", "modifier", "sense"),
     [
         (0x2, 0, Sense.IDLE_CONDITION_ACTIVATED_BY_COMMAND),
-        (0xA, 2, Sense.IDLE_CONDITION_ACTIVATED_BY_COMMAND),
+        (0x2, 2, Sense.IDLE_C_CONDITION_ACTIVATED_BY_COMMAND),
+        (0xA, 2, Sense.IDLE_C_CONDITION_ACTIVATED_BY_TIMER),
         (0x3, 0, Sense.STANDBY_CONDITION_ACTIVATED_BY_COMMAND),
-        (0xB, 1, Sense.STANDBY_CONDITION_ACTIVATED_BY_COMMAND),
+        (0xB, 1, Sense.STANDBY_Y_CONDITION_ACTIVATED_BY_TIMER),
     ],
 )
 def test_low_power_conditions(condition: int, modifier: int, sense: Sense) -> None:

@@ -2,12 +2,23 @@ import struct
 
 import pytest
 
+from isthmus.backstores.base import Capabilities
 from isthmus.scsi.command_table import DISK_COMMANDS
+from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.opcodes import CommandDescriptor
-from tests.support.primary import data_of, in_cdb, refusal
-from tests.support.scsi import Bench
+from tests.support.primary import CachedMemory, data_of, in_cdb, refusal
+from tests.support.scsi import COPY_SERVICES, Bench
 
 ROWS = list(DISK_COMMANDS)
+
+
+def everything() -> Bench:
+    """A unit that has every command."""
+    memory = CachedMemory()
+    memory.capabilities = Capabilities(discard=True, encrypts=True)
+    return Bench(unit=LogicalUnit(memory, third_party_copy=COPY_SERVICES))
+
+
 TIMEOUTS = bytes((0, 10)) + bytes(10)
 NOT_SUPPORTED = bytes((0, 1, 0, 0))
 
@@ -27,7 +38,7 @@ def rstmf(*, extended: bool = False, allocation_length: int = 255) -> bytes:
 @pytest.mark.parametrize("timeouts", [False, True])
 def test_all_commands(timeouts: bool) -> None:
     """Every row of the command table is listed, with a timeouts descriptor if RCTD asks for it."""
-    data = data_of(Bench().run(rsoc(timeouts=timeouts)))
+    data = data_of(everything().run(rsoc(timeouts=timeouts)))
     size = 20 if timeouts else 8
     assert int.from_bytes(data[:4]) == len(data) - 4 == size * len(ROWS)
     for index, row in enumerate(ROWS):
@@ -42,7 +53,7 @@ def test_all_commands(timeouts: bool) -> None:
 @pytest.mark.parametrize("timeouts", [False, True])
 def test_one_command(row: CommandDescriptor, timeouts: bool) -> None:
     """Each command is described by its usage mask; the option has to fit it, but for option 3, which fits all."""
-    bench = Bench()
+    bench = everything()
     support = 0x83 if timeouts else 0x03
     expected = struct.pack(">BBH", 0, support, row.cdb_length) + row.usage + (TIMEOUTS if timeouts else b"")
     action = row.service_action

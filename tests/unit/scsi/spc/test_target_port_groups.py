@@ -131,7 +131,7 @@ def test_allocation_length(allocation_length: int) -> None:
 
 
 def test_a_group_without_ports_is_not_there() -> None:
-    """Every group that is reported has a port (SPC-5 §6.37)."""
+    """Every group that is reported has a port (SPC-5 §6.36)."""
     bench = Bench()
     bench.unit.alua.create(AluaPortGroup(alua_group_id=5))
     assert [group[2] for group in descriptors(data_of(bench.run(report()))[4:])] == [0]

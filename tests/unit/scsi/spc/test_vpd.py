@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from isthmus.backstores.base import Capabilities
-from isthmus.scsi.command_table import DISK_COMMANDS
+from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
 from isthmus.scsi.logical_unit import LogicalUnit
@@ -52,7 +52,7 @@ def test_supported_pages() -> None:
     """Page 00h lists every page in ascending order, and each can be read."""
     unit = make_unit()
     assert page(unit, 0x00) == bytes(sorted(PAGES))
-    assert page(unit, 0x00) == bytes((0x00, 0x80, 0x83, 0x86, 0x87, 0x88, 0x8F, 0xB0, 0xB1, 0xB2, 0xB4))
+    assert page(unit, 0x00) == bytes((0x00, 0x80, 0x83, 0x86, 0x87, 0x88, 0x8A, 0x8F, 0xB0, 0xB1, 0xB2, 0xB4))
     for code in PAGES:
         assert page(unit, code)
 
@@ -98,6 +98,13 @@ def test_eui_64() -> None:
     assert found[1] == (0, 2, 0x01, bytes.fromhex("0011223344556677"))
 
 
+def test_an_naa_name_can_be_kept_back() -> None:
+    """Then the EUI-64 is the first name, by which udev and multipath know the disk."""
+    identity = UnitIdentity(serial="S1", naa=0x6 << 124 | 5, tells_naa=False, eui64=0x0011223344556677)
+    found = list(designators(page(make_unit(identity=identity), 0x83)))
+    assert [designator_type for _, designator_type, _, _ in found[:2]] == [2, 1]
+
+
 @pytest.mark.parametrize("write_back", [False, True])
 def test_extended_inquiry(write_back: bool) -> None:
     """Page 86h: SIMPLE, ORDERED and HEAD OF QUEUE (NormACA tells of ACA); V_SUP for a volatile cache; LUICLR; RTD_SUP."""
@@ -128,6 +135,11 @@ def test_scsi_ports() -> None:
     assert found == [(1, "iqn.2026-01.com.example:disks,t,0x0001"), (7, "iqn.2026-01.com.example:disks,t,0x0007")]
 
 
+def test_power_condition() -> None:
+    """Page 8Ah: all conditions, and no time to recover from any of them."""
+    assert page(make_unit(), 0x8A) == bytes((0x03, 0x07)) + bytes(12)
+
+
 @pytest.mark.parametrize("block_length", [512, 4096])
 def test_supported_block_lengths(block_length: int) -> None:
     """Page B4h: the one block length, of type 0 protection."""
@@ -144,10 +156,29 @@ def test_block_limits() -> None:
     assert struct.unpack_from(">IIIII", data, 40) == (256, 0, 0, 256, 256)
 
 
+def test_atomic_limits() -> None:
+    """Alignment and granularity stand between the maximum lengths."""
+    unit = unit_over()
+    unit.limits = dataclasses.replace(
+        LIMITS, max_atomic_blocks=96, atomic_alignment_blocks=8, atomic_granularity_blocks=4
+    )
+    assert struct.unpack_from(">IIIII", page(unit, 0xB0), 40) == (96, 8, 4, 96, 96)
+
+
 def test_block_limits_without_discard() -> None:
     """A unit that cannot unmap reports no limits for it, but what WRITE SAME may do."""
     data = page(unit_over(discard=False), 0xB0)
     assert struct.unpack_from(">IIIIQ", data, 16) == (0, 0, 0, 0, 0x5555)
+
+
+def test_limits_of_commands_that_are_not_there() -> None:
+    """Page B0h tells nothing of UNMAP and COMPARE AND WRITE where the operator has taken them away."""
+    unit = unit_over(discard=True)
+    unit.table = CommandTable(row for row in unit.table if row.opcode not in {0x42, 0x89})
+    unit.limits = dataclasses.replace(LIMITS, unmap_alignment_blocks=3)
+    data = page(unit, 0xB0)
+    assert data[1] == 0
+    assert struct.unpack_from(">IIII", data, 16) == (0, 0, 8, 1 << 31 | 3)
 
 
 def test_write_same_of_nothing() -> None:
@@ -176,3 +207,17 @@ def test_block_device_characteristics(rotational: bool, rate: int) -> None:
 def test_logical_block_provisioning(capabilities: dict[str, bool], data: str) -> None:
     """Page B2h: thin, and zeros where unmapped, if room can be given back; else fully provisioned."""
     assert page(unit_over(**capabilities), 0xB2) == bytes.fromhex(data)
+
+
+def test_a_rotation_rate_that_is_known() -> None:
+    """Is told for a medium that rotates."""
+    unit = unit_over(rotational=True)
+    unit.rotation_rate = 15000
+    assert page(unit, 0xB1)[:2] == (15000).to_bytes(2)
+
+
+def test_an_optimal_granularity_that_is_given() -> None:
+    """Takes the place of the physical block."""
+    unit = unit_over()
+    unit.limits = dataclasses.replace(LIMITS, optimal_granularity_blocks=64)
+    assert page(unit, 0xB0)[2:4] == (64).to_bytes(2)

@@ -1,0 +1,149 @@
+"""Commands that a SCSI device of this machine does, as they come: the command table of such a unit.
+
+What concerns more than one initiator is done here all the same, since to the device they are one: REPORT LUNS, and
+reservations of either kind, to which every command that passes is held (by the class that it has for a disk; what a
+disk does not know conflicts with each). EXTENDED COPY does not pass: it would reach other devices of this machine.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from isthmus.backstores.base import Backstore
+from isthmus.backstores.operations import BlockOperation
+from isthmus.backstores.pscsi import PassThroughBackstore
+from isthmus.errors import BackstoreError
+from isthmus.scsi.cdb import Command
+from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
+from isthmus.scsi.opcodes import AccessClass, CommandDescriptor, ReservationClass, Steps
+from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
+from isthmus.scsi.status import Status
+from isthmus.scsi.task import Response, Task
+
+if TYPE_CHECKING:
+    from isthmus.scsi.logical_unit import LogicalUnit
+
+__all__ = ["MAX_TRANSFER", "PASS_THROUGH", "PassThrough", "PassThroughOperation"]
+
+MAX_TRANSFER: Final = 4 << 20
+"""Bytes of one command: more than what the kernel lets through at once (512 KiB to 1 MiB mostly)."""
+_LENGTHS: Final = (6, 10, 10, 12, 16, 12, 10, 10)
+"""Bytes of a CDB by the group code, bits 7 to 5 of the opcode (SPC-5 §4.2.5.1); vendor specific ones as Linux has them."""
+_VARIABLE_LENGTH: Final = 0x7F
+_HERE: Final = frozenset({0x16, 0x17, 0x56, 0x57, 0x5E, 0x5F, 0xA0})
+"""RESERVE, RELEASE, PERSISTENT RESERVE IN and OUT, REPORT LUNS."""
+_NOWHERE: Final = frozenset({0x83, 0x84})
+"""EXTENDED COPY and RECEIVE COPY RESULTS, with the token commands."""
+_HARMLESS: Final = frozenset(
+    {
+        *(0x05, 0x34, 0x44),  # READ BLOCK LIMITS, READ POSITION, REPORT DENSITY SUPPORT
+        *(0x23, 0x42, 0x43, 0x46, 0x4A, 0x51, 0x52, 0x5C),  # of optical drives: what there is, and is on it
+        *(0xAC, 0xAD, 0xB8, 0xB9, 0xBB, 0xBD, 0xBE),  # READ DISC STRUCTURE, READ CD, READ ELEMENT STATUS, …
+    }
+)
+"""Opcodes that disks do not have and that leave a medium as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassThroughOperation(BlockOperation):
+    """Have the device do a command; gives a `PassThroughResult`."""
+
+    cdb: bytes
+    data_out: tuple[memoryview, ...]
+    data_in_length: int
+
+    def run(self, backstore: Backstore) -> Any:
+        assert isinstance(backstore, PassThroughBackstore)
+        return backstore.execute(self.cdb, self.data_out, self.data_in_length)
+
+    @property
+    def changes(self) -> tuple[tuple[int, int], ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassThrough(Command):
+    """Any command. How much data goes with it, the initiator says: nobody here can read it off the CDB."""
+
+    length_is_the_initiators: ClassVar[bool] = True
+    cdb: bytes
+    expected: int = 0
+    """Bytes of data-in, all of which are held in memory at once."""
+
+    @property
+    def data_in_length(self) -> int:
+        return min(self.expected, MAX_TRANSFER)
+
+    def expecting(self, data_in_length: int) -> "PassThrough":
+        return replace(self, expected=data_in_length)
+
+
+class _PassThroughTable(CommandTable):
+    """Has a row for whatever comes."""
+
+    def find(self, cdb: bytes) -> CommandDescriptor:
+        if cdb[0] in _NOWHERE:
+            raise CheckCondition(Sense.INVALID_COMMAND_OPERATION_CODE, field=FieldPointer(0))
+        if cdb[0] in _HERE:
+            return DISK_COMMANDS.find(cdb)
+        variable = cdb[0] == _VARIABLE_LENGTH
+        length = cdb[7] + 8 if variable else _LENGTHS[cdb[0] >> 5]
+        return _row(cdb[0], int.from_bytes(cdb[8:10]) if variable else cdb[1] & 0x1F, length)
+
+    def _without(self, what: str, goes: Callable[[CommandDescriptor], bool]) -> CommandTable:
+        return self
+
+
+@lru_cache(maxsize=1024)
+def _row(opcode: int, service_action: int, length: int) -> CommandDescriptor:
+    known = DISK_COMMANDS.lookup(opcode) or DISK_COMMANDS.lookup(opcode, service_action)
+    usage = bytes((opcode,)) + b"\xff" * (length - 1)
+    harmless = opcode in _HARMLESS
+    row = CommandDescriptor(
+        name=f"{opcode:02X}h",
+        opcode=opcode,
+        cdb_length=length,
+        usage=usage,
+        parse=_parse,
+        handler=pass_through,
+        reservation=ReservationClass.READ if harmless else ReservationClass.WRITE,
+        writes_medium=not harmless,
+        needs_medium=False,
+        access=AccessClass.ALWAYS,
+        source="SPC-5 §4.2",
+    )
+    if known is None:
+        return row
+    return replace(
+        row,
+        name=known.name,
+        reservation=known.reservation,
+        writes_medium=known.writes_medium,
+        passes_unit_attention=known.passes_unit_attention,
+    )
+
+
+def _parse(cdb: bytes, _unit: "LogicalUnit") -> PassThrough:
+    length = cdb[7] + 8 if cdb[0] == _VARIABLE_LENGTH else _LENGTHS[cdb[0] >> 5]
+    return PassThrough(cdb=cdb[:length])
+
+
+def pass_through(_unit: "LogicalUnit", task: Task) -> Steps:
+    """Have the device do it, and tell what it has said."""
+    command = task.command
+    assert isinstance(command, PassThrough)
+    if max(task.data_in_length, sum(map(len, task.data_out))) > MAX_TRANSFER:
+        raise CheckCondition(Sense.INVALID_FIELD_IN_CDB)
+    result = yield PassThroughOperation(command.cdb, tuple(task.data_out), task.data_in_length)
+    try:
+        status = Status(result.status)
+    except ValueError:
+        raise BackstoreError(0, f"the device has answered with status {result.status:#04x}") from None
+    return Response(
+        status=status, data_in=result.data_in, sense=result.sense, data_out_consumed=result.data_out_consumed
+    )
+
+
+PASS_THROUGH: Final = _PassThroughTable(())
+"""What a unit over a SCSI device of this machine can do: what the device can."""

@@ -1,0 +1,88 @@
+"""The relative target port identifiers of all portal groups: no two have the same, and each has the same after a restart.
+
+A disk may be reached through several targets, and knows their ports, and who is registered at them, by these numbers alone
+(SPC-5 §5.14.6). A number follows from the names of target and group. Where two groups come to the same one, the second
+takes another, which is then kept: it must not change when the first group goes.
+"""
+
+import json
+from hashlib import sha256
+from typing import Final
+
+import structlog
+
+from isthmus.errors import BackstoreError, ConfigurationError
+from isthmus.names import IscsiName
+from isthmus.scsi.state_store import UnitStateStore
+
+__all__ = ["PortIdentifiers"]
+
+_MOST: Final = 0xFFFF
+_OWNER: Final = "server"
+_RECORD: Final = "target-ports"
+
+_log = structlog.get_logger()
+
+
+class PortIdentifiers:
+    """Gives numbers out, and takes them back."""
+
+    def __init__(self, store: UnitStateStore) -> None:
+        """`store` keeps what does not follow from names. Raises `ConfigurationError` for a record that is damaged."""
+        self._store = store
+        self._owners: dict[int, str] = {}
+        self._kept = _decode(store.load(_OWNER, _RECORD))
+
+    def take(self, name: IscsiName, tag: int) -> int:
+        """The number of a portal group; raises `OverflowError` if none is left."""
+        label = _label(name, tag)
+        number = self._kept.get(label) or self._free(label)
+        self._owners[number] = label
+        if number != _first_choice(label) and label not in self._kept:
+            self._kept[label] = number
+            self._save()
+        return number
+
+    def release(self, name: IscsiName, tag: int) -> None:
+        """The portal group is deleted."""
+        label = _label(name, tag)
+        self._owners = {number: owner for number, owner in self._owners.items() if owner != label}
+        if self._kept.pop(label, None) is not None:
+            self._save()
+
+    def _free(self, label: str) -> int:
+        taken = self._owners.keys() | set(self._kept.values())
+        first = _first_choice(label) - 1
+        for step in range(_MOST):
+            number = (first + step) % _MOST + 1
+            if number not in taken:
+                return number
+        raise OverflowError("there are 65535 portal groups already")
+
+    def _save(self) -> None:
+        """Two groups seldom come to the same number, so this is not worth a thread."""
+        try:
+            self._store.save(_OWNER, _RECORD, json.dumps(self._kept).encode() if self._kept else None)
+        except BackstoreError as error:
+            _log.warning("target port numbers may change at the next start", reason=str(error))
+
+
+def _label(name: IscsiName, tag: int) -> str:
+    return f"{name},t,{tag}"
+
+
+def _first_choice(label: str) -> int:
+    return int.from_bytes(sha256(label.encode()).digest()[:4]) % _MOST + 1
+
+
+def _decode(record: bytes | None) -> dict[str, int]:
+    try:
+        kept = json.loads(record or b"{}")
+        numbers = [number for number in kept.values() if isinstance(number, int) and 0 < number <= _MOST]
+    except (ValueError, AttributeError):
+        kept, numbers = None, []
+    if kept is None or len(set(numbers)) != len(kept):
+        raise ConfigurationError(
+            f"the record {_OWNER}.{_RECORD} in the state directory is damaged", "restore it from a backup, or remove it"
+        )
+    return dict(kept)
