@@ -1,7 +1,8 @@
 """The ledger of cases that are allowed not to pass, skips.toml, and what it says about a run.
 
-What holds for every unit stands in the tables [skipped] and [failed]. What holds only for units of some kind stands in
-groups under the name of the trait that makes the difference (`[[removable]]`), with one reason for all cases of a group.
+What no target can pass stands in the table [nowhere]. What holds only for units of some kind stands in groups under the
+name of the trait that makes the difference (`[[removable]]`), with one reason for all cases of a group and what becomes
+of them: "skipped", the case runs and says that it leaves something out; "left out", it cannot hold there and is not run.
 """
 
 import tomllib
@@ -12,20 +13,33 @@ from typing import Any
 
 from tests.conformance.cunit_output import Case, CaseRun, Outcome
 
-__all__ = ["LEDGER", "TRAITS", "Ledger", "LedgerError", "complaints"]
+__all__ = ["LEDGER", "NOWHERE", "TRAITS", "Ledger", "LedgerError", "complaints"]
 
 LEDGER = Path(__file__).with_name("skips.toml")
+NOWHERE = "nowhere"
+_SKIPPED = "skipped"
+_LEFT_OUT = "left out"
 
-_TABLES = {
-    "skipped": frozenset({Outcome.SKIPPED}),
-    # A case that goes wrong may take the client down with it, or not, from one run to the next.
-    "failed": frozenset({Outcome.FAILED, Outcome.UNFINISHED}),
-}
-_PASS = frozenset({Outcome.PASSED})
-
-TRAITS = frozenset({"fixed", "removable", "writable", "write-protected", "small-blocks", "large-blocks", "opaque"})
+TRAITS = frozenset(
+    {
+        "fixed",
+        "removable",
+        "writable",
+        "write-protected",
+        "small-blocks",
+        "large-blocks",
+        "opaque",
+        "plain",
+        "bounded-write-same",
+        "write-same-to-end",
+        "long-cdbs",
+        "any-atomic-write",
+        "quick",
+    }
+)
 """What a unit can be: with a medium that stays or not, to be written to or not, with physical blocks larger than its logical
-ones or not; on storage that does not tell which blocks it keeps."""
+ones or not; on storage that does not tell which blocks it keeps; not encrypted; refusing a WRITE SAME of no blocks,
+or taking it for all up to the end; with commands of 32 bytes; free of alignment for atomic writes; overwritten within seconds."""
 
 
 class LedgerError(Exception):
@@ -34,32 +48,41 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The outcomes other than a pass that one unit may have, by `Suite.Test` (the same in every family)."""
+    """What one unit does not let pass, by `Suite.Test` (the same in every family), with the reasons."""
 
-    allowed: Mapping[str, frozenset[Outcome]]
+    skipped: Mapping[str, str]
+    left_out: Mapping[str, str]
 
     @classmethod
     def parse(cls, text: str, traits: Collection[str] = ()) -> "Ledger":
         """Reads the TOML text for a unit of these traits; each entry needs a reason, and stands once."""
-        allowed: dict[str, frozenset[Outcome]] = {}
+        found: dict[str, dict[str, str]] = {_SKIPPED: {}, _LEFT_OUT: {}}
         for entry in _entries(tomllib.loads(text)):
             if not isinstance(entry.reason, str) or not entry.reason.strip():
                 raise LedgerError(f"{entry.name} has no reason")
             if entry.trait is not None and entry.trait not in traits:
                 continue
-            if entry.name in allowed:
+            if any(entry.name in names for names in found.values()):
                 raise LedgerError(f"{entry.name} stands twice")
-            allowed[entry.name] = entry.outcomes
-        return cls(allowed)
+            found[entry.becomes][entry.name] = entry.reason
+        return cls(found[_SKIPPED], found[_LEFT_OUT])
 
     @classmethod
     def load(cls, traits: Collection[str] = (), path: Path = LEDGER) -> "Ledger":
         """Reads the file."""
         return cls.parse(path.read_text(encoding="utf-8"), traits)
 
+    def runs(self, case: Case) -> bool:
+        """Whether the case is run on the unit at all."""
+        return case.name_in_suite not in self.left_out
+
+    def passes(self, case: Case) -> bool:
+        """Whether it has to pass there, with nothing left out."""
+        return self.runs(case) and case.name_in_suite not in self.skipped
+
     def unknown(self, cases: Iterable[Case]) -> set[str]:
         """The entries that name no case."""
-        return set(self.allowed) - {case.name_in_suite for case in cases}
+        return (self.skipped.keys() | self.left_out.keys()) - {case.name_in_suite for case in cases}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +91,31 @@ class _Entry:
 
     name: str
     reason: object
-    outcomes: frozenset[Outcome]
+    becomes: str
     trait: str | None = None
 
 
 def _entries(document: Mapping[str, Any]) -> Iterator[_Entry]:
     for table, content in document.items():
-        if table in _TABLES:
-            yield from (_Entry(name, reason, _TABLES[table]) for name, reason in content.items())
+        if table == NOWHERE:
+            yield from (_Entry(name, reason, _LEFT_OUT) for name, reason in content.items())
         elif table in TRAITS and isinstance(content, list):
             for group in content:
                 yield from _group(table, group)
         else:
-            raise LedgerError(f"no table [{table}] and no trait: only {sorted(_TABLES)} and {sorted(TRAITS)}")
+            raise LedgerError(f"no table [{table}] and no trait: only {NOWHERE} and {sorted(TRAITS)}")
 
 
 def _group(trait: str, group: Mapping[str, Any]) -> Iterator[_Entry]:
-    if group.keys() != {"outcome", "reason", "cases"} or group["outcome"] not in _TABLES:
-        raise LedgerError(f"a group of [[{trait}]] needs an outcome ({', '.join(_TABLES)}), a reason and cases")
+    if group.keys() != {"outcome", "reason", "cases"} or group["outcome"] not in (_SKIPPED, _LEFT_OUT):
+        raise LedgerError(f"a group of [[{trait}]] needs an outcome ({_SKIPPED}, {_LEFT_OUT}), a reason and cases")
     for name in group["cases"]:
-        yield _Entry(name, group["reason"], _TABLES[group["outcome"]], trait)
+        yield _Entry(name, group["reason"], group["outcome"], trait)
 
 
 def complaints(ledger: Ledger, runs: Mapping[Case, CaseRun]) -> Iterator[str]:
-    """The runs that did not end as the ledger says: neither a new failure or skip passes, nor an entry that holds no more."""
+    """The runs that did not end as the ledger says: neither a failure or new skip passes, nor an entry that holds no more."""
     for case, run in runs.items():
-        allowed = ledger.allowed.get(case.name_in_suite, _PASS)
-        if run.outcome not in allowed:
-            expected = " or ".join(sorted(outcome.value for outcome in allowed))
-            yield f"{case}: {run.outcome.value}, expected {expected}: {run.reason}"
+        expected = Outcome.PASSED if ledger.passes(case) else Outcome.SKIPPED
+        if run.outcome is not expected:
+            yield f"{case}: {run.outcome.value}, expected {expected.value}: {run.reason}"

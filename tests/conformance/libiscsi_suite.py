@@ -15,10 +15,11 @@ from pathlib import Path
 
 from tests.conformance.cunit_output import Case, CaseRun, Outcome, case_runs, not_started_reason
 
-__all__ = ["TOOL", "Client", "all_cases"]
+__all__ = ["QUIET_SECONDS", "TOOL", "Client", "all_cases"]
 
 TOOL = "iscsi-test-cu"
 
+QUIET_SECONDS = 25.0
 _POLL_SECONDS = 0.1
 # What a client that crashes has not flushed would be lost, and with it the name of the case.
 _LINE_BUFFERED = ("stdbuf", "--output=L")
@@ -36,8 +37,8 @@ class Client:
     """The tool, pointed at one logical unit through one or two portals, with a bound in seconds for a list of cases."""
 
     urls: Sequence[str]
-    seconds: float = 240.0
-    quiet_seconds: float = 25.0
+    seconds: float = 360.0
+    quiet_seconds: float = QUIET_SECONDS
     """The longest time without a line of output: the cases wait at most 5 s for an answer, and some wait twice."""
     tool: Sequence[str] = (TOOL,)
 
