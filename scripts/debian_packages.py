@@ -42,6 +42,7 @@ NEEDS = {
         Need(
             package="libiscsi-bin", command="iscsi-test-cu", without="tests/conformance, and iscsi-* in tests/interop"
         ),
+        Need(package="tgt", command="tgtadm", without="tests/interop/test_tgt_*"),
         Need(package="qemu-utils", command="qemu-img", without="QEMU in tests/interop"),
         Need(package="qemu-block-extra", command="", without="QEMU in tests/interop"),
         Need(package="qemu-system-x86", command="qemu-system-x86_64", without=VIRTUAL_MACHINE),

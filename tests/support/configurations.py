@@ -1,14 +1,19 @@
 """Configurations made up by hypothesis: every part of the model, with names and numbers that agree."""
 
+import dataclasses
+from functools import cache
+
 from hypothesis import strategies as st
 
 from isthmus.config.model import (
+    Account,
     AluaGroup,
     Backstore,
     BackstoreKey,
     Chap,
     Configuration,
     DiscoveryAuthentication,
+    InitiatorGroup,
     Lun,
     MappedLun,
     NodeAcl,
@@ -20,12 +25,17 @@ from isthmus.config.settings import (
     ACL_ATTRIBUTES,
     ALUA_GROUP_PARAMETERS,
     BACKSTORE_ATTRIBUTES,
+    INITIATOR_GROUP_ATTRIBUTES,
     TPG_ATTRIBUTES,
     TPG_PARAMETERS,
+    Ascii,
     Choice,
     Flag,
+    Hexadecimal,
     KeyList,
+    ListOf,
     Number,
+    OneOf,
     Setting,
     SettingTable,
     Value,
@@ -35,18 +45,22 @@ from isthmus.names import IscsiName
 __all__ = ["configurations", "values_of"]
 
 _WORDS = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
-_SECRETS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+_ADDRESSES = st.sampled_from(["ALL", "192.0.2.0/24", "192.0.2.7", "2001:db8::/32", "2001:db8::7"])
+_PATTERNS = st.sampled_from(["*", "?", "iqn.*:db?", "!iqn.*", "eui.0123456789abcdef", "*:initiator1#192.0.2.?"])
+_SECRETS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
 
+@cache
 def values_of(setting: Setting) -> st.SearchStrategy[Value]:
     """Values that a setting can have."""
     kind = setting.kind
     if setting.fixed:
         return st.just(setting.default)
-    if setting.name == "block_size":
-        return st.sampled_from([512, 4096])
+    if isinstance(kind, OneOf):
+        return st.sampled_from(kind.numbers)
     if isinstance(kind, Number):
-        return st.integers(kind.low, kind.high)
+        numbers = st.integers(kind.low, kind.high)
+        return numbers | st.just(0) if kind.or_zero else numbers
     if isinstance(kind, Flag):
         return st.integers(0, 1)
     if isinstance(kind, Choice):
@@ -54,17 +68,44 @@ def values_of(setting: Setting) -> st.SearchStrategy[Value]:
     if isinstance(kind, KeyList):
         words = st.lists(st.sampled_from(kind.words), min_size=1, unique=True)
         return words.map(",".join)
+    if isinstance(kind, Ascii):
+        return st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=kind.longest)
+    if isinstance(kind, Hexadecimal):
+        return st.sampled_from(["", *("5a" * (length // 2) for length in kind.lengths)])
+    if isinstance(kind, ListOf):
+        items = _ADDRESSES if setting.name == "allowed_addresses" else _PATTERNS
+        return st.lists(items.map(kind.canonical), max_size=3, unique=True).map(",".join)
     return _WORDS
 
 
-def _settings(table: SettingTable) -> st.SearchStrategy[dict[str, Value]]:
-    return st.fixed_dictionaries({}, optional={setting.name: values_of(setting) for setting in table})
+@st.composite
+def _settings(draw: st.DrawFn, table: SettingTable) -> dict[str, Value]:
+    """A few settings of the table: more would be more than hypothesis takes."""
+    some = draw(st.lists(st.sampled_from(tuple(table)), max_size=4, unique_by=lambda setting: setting.name))
+    return {setting.name: draw(values_of(setting)) for setting in some}
 
 
-_CHAPS = st.builds(Chap, userid=_SECRETS, password=_SECRETS, mutual_userid=_SECRETS, mutual_password=_SECRETS)
-_PORTALS = st.builds(
-    Portal, st.ip_addresses().map(str), st.integers(1, 65535), iser=st.booleans(), offload=st.booleans()
-)
+_ACCOUNTS = st.lists(
+    st.builds(Account, _SECRETS.filter(bool), _SECRETS.filter(bool)), unique_by=lambda user: user.userid, max_size=2
+).map(tuple)
+_OPTIONS = st.dictionaries(st.sampled_from(["tgt_tid", "tgt_flags"]), st.integers() | _WORDS, max_size=2)
+
+
+@st.composite
+def _chaps(draw: st.DrawFn) -> Chap:
+    chap = draw(st.builds(Chap, userid=_SECRETS, password=_SECRETS, mutual_userid=_SECRETS, mutual_password=_SECRETS))
+    others = tuple(user for user in draw(_ACCOUNTS) if user.userid != chap.userid)
+    return dataclasses.replace(chap, others=others)
+
+
+_CHAPS = st.just(Chap()) | _chaps()
+_HOSTS = st.sampled_from(["::", "0.0.0.0", "127.0.0.1", "192.0.2.7", "2001:db8::7", "fe80::1"])
+
+
+def _portals(tag: int) -> st.SearchStrategy[Portal]:
+    """Portals that no group of another tag has."""
+    ports = st.integers(0, 9_999).map(lambda number: 3 * number + tag)
+    return st.builds(Portal, _HOSTS, ports, iser=st.booleans(), offload=st.booleans())
 
 
 @st.composite
@@ -103,9 +144,23 @@ def _acls(draw: st.DrawFn, number: int, luns: list[int]) -> NodeAcl:
 
 
 @st.composite
+def _initiator_groups(draw: st.DrawFn, number: int, luns: list[int]) -> InitiatorGroup:
+    numbers = draw(st.lists(st.integers(0, 300), unique=True, max_size=2)) if luns else []
+    return InitiatorGroup(
+        name=f"group{number}",
+        initiators=tuple(draw(st.lists(_PATTERNS, unique=True, max_size=2))),
+        mapped_luns=tuple(
+            MappedLun(number=lun, tpg_lun=draw(st.sampled_from(luns)), write_protect=draw(st.booleans()))
+            for lun in numbers
+        ),
+        attributes=draw(_settings(INITIATOR_GROUP_ATTRIBUTES)),
+    )
+
+
+@st.composite
 def _groups(draw: st.DrawFn, tag: int, backstores: list[BackstoreKey]) -> PortalGroup:
     numbers = draw(st.lists(st.integers(0, 300), unique=True, max_size=3)) if backstores else []
-    portals = draw(st.lists(_PORTALS, unique_by=lambda portal: (portal.address, portal.port), max_size=2))
+    portals = draw(st.lists(_portals(tag), unique_by=lambda portal: (portal.address, portal.port), max_size=2))
     return PortalGroup(
         tag=tag,
         enable=draw(st.booleans()),
@@ -115,6 +170,9 @@ def _groups(draw: st.DrawFn, tag: int, backstores: list[BackstoreKey]) -> Portal
         portals=tuple(portals),
         luns=tuple(Lun(number=lun, backstore=draw(st.sampled_from(backstores)), alias=draw(_WORDS)) for lun in numbers),
         node_acls=tuple(draw(_acls(number, numbers)) for number in range(draw(st.integers(0, 2)))),
+        initiator_groups=tuple(
+            draw(_initiator_groups(number, numbers)) for number in draw(st.permutations(range(draw(st.integers(0, 2)))))
+        ),
     )
 
 
@@ -127,6 +185,7 @@ def configurations(draw: st.DrawFn) -> Configuration:
         Target(
             name=IscsiName(f"iqn.2026-01.org.example:target{number}"),
             portal_groups=tuple(draw(_groups(tag, keys)) for tag in range(1, draw(st.integers(1, 3)))),
+            options=draw(_OPTIONS),
         )
         for number in range(draw(st.integers(0, 2)))
     ]
@@ -134,4 +193,6 @@ def configurations(draw: st.DrawFn) -> Configuration:
         backstores={store.key: store for store in stores},
         targets={target.name: target for target in targets},
         discovery=draw(st.builds(DiscoveryAuthentication, enable=st.booleans(), chap=_CHAPS)),
+        accounts=draw(_ACCOUNTS),
+        options=draw(_OPTIONS),
     )

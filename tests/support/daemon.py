@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -43,6 +44,12 @@ class Daemon:
         """All that it has logged."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
+    def api_address(self) -> str:
+        """ADDRESS:PORT of the interface on the network, from the log."""
+        found = re.search(r'event="API opened" address=(\S+)', self.log_text())
+        assert found is not None
+        return found[1]
+
     def portal_of(self, target: str) -> PortalView:
         """The first portal of a target."""
         return next(view for view in self.client.portals() if view.target_name == target)
@@ -66,14 +73,18 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_daemon(directory: Path, *arguments: str) -> Iterator[Daemon]:
-    """A daemon with its state and its socket in `directory`, ended with the block."""
+def running_daemon(
+    directory: Path, *arguments: str, cwd: Path | None = None, ready_seconds: float = READY_SECONDS
+) -> Iterator[Daemon]:
+    """A daemon with its state and its socket in `directory`, ended with the block. It works in `cwd`."""
     log = directory / f"daemon-{time.monotonic_ns()}.log"
     command = [sys.executable, "-m", "isthmus", "daemon", "--portal", "127.0.0.1:0", *arguments]
     environment = {**os.environ, "ISTHMUS_STATE": str(directory / "state"), "ISTHMUS_RUN": str(directory / "run")}
     with (
         log.open("w", encoding="utf-8") as log_file,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log_file, text=True, env=environment) as process,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log_file, text=True, env=environment, cwd=cwd
+        ) as process,
     ):
         assert process.stdout is not None
         path = control_socket(directory / "run")
@@ -82,7 +93,7 @@ def running_daemon(directory: Path, *arguments: str) -> Iterator[Daemon]:
         )
         lines = lines_of(process.stdout)
         try:
-            line = lines.get(timeout=READY_SECONDS)
+            line = lines.get(timeout=ready_seconds)
             if line is None:
                 lines.put(None)
                 raise ServerError(f"the daemon ended with status {process.wait()}\n{daemon.log_text()}")

@@ -1,9 +1,10 @@
 """A daemon for the command line to talk to: it only keeps the configuration, hiding secrets as the real one does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from isthmus.config.diff import diff
-from isthmus.config.model import Configuration
+from isthmus.config.model import BackstoreKey, Configuration
 from isthmus.errors import ConfigurationError
 from isthmus.management.errors import BusyError, RevisionConflictError
 from isthmus.management.secrets import hide_secrets, resolve_secrets
@@ -32,6 +33,12 @@ class FakeDaemon:
     ended: list[tuple[int, bool]] = field(default_factory=list)
     """The sessions that were ended, and whether their initiators were to be asked first."""
 
+    started: list[tuple[str, str]] = field(default_factory=list)
+    """The backstores that were started, and what was to become of damaged reservations."""
+
+    def start_backstore(self, key: BackstoreKey, lost_reservations: str = "refuse") -> None:
+        self.started.append((str(key), lost_reservations))
+
     def configuration(self) -> tuple[Configuration, int]:
         return hide_secrets(self.running), self.revision
 
@@ -49,6 +56,12 @@ class FakeDaemon:
         if not dry_run:
             self._run(configuration, changes, force=force)
         return ApplyReport(revision=self.revision, changes=changes, warnings=self.warnings)
+
+    def change(
+        self, edit: Callable[[Configuration], Configuration], *, force: bool = False, dry_run: bool = False
+    ) -> ApplyReport:
+        configuration, revision = self.configuration()
+        return self.replace(edit(configuration), revision, force=force, dry_run=dry_run)
 
     def _run(self, configuration: Configuration, changes: tuple[str, ...], *, force: bool) -> None:
         gone = [change for change in changes if change.startswith("-")]

@@ -13,6 +13,7 @@ from typing import TypeVar
 from typing_extensions import override
 
 from isthmus.config.model import (
+    Account,
     AluaGroup,
     Backstore,
     BackstoreKey,
@@ -22,7 +23,7 @@ from isthmus.config.model import (
     Settings,
     Target,
 )
-from isthmus.config.settings import BACKSTORE_ATTRIBUTES, SettingTable
+from isthmus.config.settings import BACKSTORE_ATTRIBUTES, Setting, SettingTable, Value
 from isthmus.names import IscsiName
 
 __all__ = [
@@ -32,10 +33,14 @@ __all__ = [
     "CreateTarget",
     "DeleteBackstore",
     "DeleteTarget",
+    "KeptChange",
     "ResizeBackstore",
+    "SetAccounts",
     "SetAluaGroups",
     "SetBackstoreAttributes",
     "SetDiscoveryAuthentication",
+    "SetOptions",
+    "accounts_text",
     "chap_text",
     "settings_text",
 ]
@@ -205,6 +210,57 @@ class SetDiscoveryAuthentication(Change):
         return f"~ /iscsi discovery authentication {state}: {chap_text(self.old.chap, self.discovery.chap)}"
 
 
+# -- What only other targets' commands know ----------------------------------------------------------------------------
+
+
+class KeptChange(Change):
+    """Changes what is kept, and nothing that runs."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAccounts(KeptChange):
+    """All the accounts that are known by name."""
+
+    old: tuple[Account, ...]
+    accounts: tuple[Account, ...]
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
+        return dataclasses.replace(configuration, accounts=self.accounts)
+
+    @override
+    def __str__(self) -> str:
+        return f"~ /iscsi accounts: {accounts_text(self.old, self.accounts)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetOptions(KeptChange):
+    """What is kept for other targets' commands: of one target, or (None) of none."""
+
+    target: IscsiName | None
+    old: Settings
+    options: Settings
+
+    @override
+    def apply(self, configuration: Configuration) -> Configuration:
+        if self.target is None:
+            return dataclasses.replace(configuration, options=self.options)
+        target = dataclasses.replace(configuration.targets[self.target], options=self.options)
+        return dataclasses.replace(configuration, targets={**configuration.targets, self.target: target})
+
+    @override
+    def __str__(self) -> str:
+        names = sorted(self.old.keys() | self.options.keys())
+        changed = ", ".join(
+            f"{name}: {self.old.get(name, 'unset')} -> {self.options.get(name, 'unset')}"
+            for name in names
+            if self.old.get(name) != self.options.get(name)
+        )
+        return f"~ /iscsi{f'/{self.target}' if self.target else ''} option {changed}"
+
+
 # -- What they share ---------------------------------------------------------------------------------------------------
 
 
@@ -218,8 +274,21 @@ def _size(size: int | None) -> str:
 
 def settings_text(table: SettingTable, old: Settings, new: Settings) -> str:
     """The settings of `table` that differ, each with its old and its new value."""
-    before, after = table.with_defaults(old), table.with_defaults(new)
-    return ", ".join(f"{name}: {before[name]} -> {after[name]}" for name in after if before[name] != after[name])
+    differing = [setting for setting in table if _value(setting, old) != _value(setting, new)]
+    return ", ".join(f"{each.name}: {_value(each, old)} -> {_value(each, new)}" for each in differing)
+
+
+def _value(setting: Setting, values: Settings) -> Value:
+    return values.get(setting.name, "as follows" if setting.derived else setting.default)
+
+
+def accounts_text(old: tuple[Account, ...], new: tuple[Account, ...]) -> str:
+    """Who comes, who goes, and whose secret is another one."""
+    before, after = ({account.userid: account.password for account in accounts} for accounts in (old, new))
+    texts = [f"+{name!r}" for name in after if name not in before]
+    texts += [f"-{name!r}" for name in before if name not in after]
+    texts += [f"{name!r} password changed" for name in after if before.get(name, after[name]) != after[name]]
+    return ", ".join(texts) or "in another order"
 
 
 def chap_text(old: Chap, new: Chap) -> str:
@@ -229,6 +298,8 @@ def chap_text(old: Chap, new: Chap) -> str:
         for what in ("userid", "mutual_userid")
         if getattr(old, what) != getattr(new, what)
     ]
+    if old.others != new.others:
+        names.append(f"other users: {accounts_text(old.others, new.others)}")
     secrets = [
         f"{what} {'changed' if getattr(new, what) else 'cleared'}"
         for what in ("password", "mutual_password")

@@ -6,7 +6,7 @@ complete, so that nobody ever gets into one whose access rules are still missing
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, TypeVar
 
 from isthmus.config.acl_changes import (
@@ -26,9 +26,11 @@ from isthmus.config.changes import (
     DeleteBackstore,
     DeleteTarget,
     ResizeBackstore,
+    SetAccounts,
     SetAluaGroups,
     SetBackstoreAttributes,
     SetDiscoveryAuthentication,
+    SetOptions,
 )
 from isthmus.config.group_changes import (
     AddLun,
@@ -43,16 +45,27 @@ from isthmus.config.group_changes import (
     SetGroupAttributes,
     SetGroupChap,
     SetGroupParameters,
+    SetInitiatorGroups,
 )
-from isthmus.config.model import Backstore, BackstoreKey, Configuration, Lun, MappedLun, NodeAcl, PortalGroup
+from isthmus.config.model import (
+    Backstore,
+    BackstoreKey,
+    Configuration,
+    InitiatorGroup,
+    Lun,
+    MappedLun,
+    NodeAcl,
+    PortalGroup,
+    Settings,
+)
 from isthmus.names import IscsiName
 
 __all__ = ["diff"]
 
 _LIVE: Final = ("size", "attributes", "alua_groups")
 """What can be changed of a backstore that is open; anything else makes it another one."""
-_NEVER_LIVE: Final = ("block_size",)
-"""Attributes that an initiator cannot be told of while it uses the disk."""
+_NEVER_LIVE: Final = ("block_size", "encrypt")
+"""Attributes that make another disk of it: an initiator cannot be told of that while it uses the disk."""
 
 
 def diff(old: Configuration, new: Configuration) -> tuple[Change, ...]:
@@ -79,7 +92,7 @@ class _Difference:
     def __init__(self, old: Configuration, new: Configuration) -> None:
         self._old = old
         self._new = new
-        self._differing = [key for key, store in new.backstores.items() if _is_other(old.backstores.get(key), store)]
+        self._differing = [] if new.backstores is old.backstores else _differing(old.backstores, new.backstores)
         self._replaced = {key for key in self._differing if self._is_replaced(key)}
         self._groups = list(self._common_groups())
 
@@ -113,6 +126,7 @@ class _Difference:
         yield from self._deleted()
         yield from self._backstores()
         yield from self._created()
+        yield from self._kept()
         yield from self._settings()
         yield from self._added_in_groups()
         yield from (
@@ -142,6 +156,7 @@ class _Difference:
     def _removed_in_groups(self) -> Iterator[Change]:
         for group in self._groups:
             yield from self._removed_mapped_luns(group)
+            yield from self._removed_group_luns(group)
             kept = {acl.name for acl in group.new.node_acls}
             for acl in group.old.node_acls:
                 if acl.name not in kept:
@@ -163,6 +178,22 @@ class _Difference:
                 if new is None or self._mapping_goes(mapped, new, group):
                     yield RemoveMappedLun(target=group.target, tag=group.tag, initiator=acl.name, mapped=mapped)
 
+    def _removed_group_luns(self, group: _Group) -> Iterator[Change]:
+        """Mapped LUNs of initiator groups go before the LUNs that they stand on; the rest comes in one step later."""
+        before, after = group.old.initiator_groups, self._without_going(group)
+        if before != after:
+            yield SetInitiatorGroups(target=group.target, tag=group.tag, old=before, groups=after)
+
+    def _without_going(self, group: _Group) -> tuple[InitiatorGroup, ...]:
+        """The old initiator groups without mapped LUNs on LUNs that go."""
+        going = {lun.number for lun in group.old.luns if self._goes(lun, group)}
+        return tuple(
+            dataclasses.replace(
+                initiators, mapped_luns=tuple(lun for lun in initiators.mapped_luns if lun.tpg_lun not in going)
+            )
+            for initiators in group.old.initiator_groups
+        )
+
     def _goes(self, lun: Lun, group: _Group) -> bool:
         """Whether a LUN that was there goes, be it to come again on other storage."""
         new = _by_number(group.new.luns, lun.number)
@@ -183,7 +214,8 @@ class _Difference:
                 for group in target.portal_groups:
                     if group.tag not in kept:
                         yield DeletePortalGroup(target=name, tag=group.tag)
-        for key in self._old.backstores:
+        gone = () if self._new.backstores is self._old.backstores else self._old.backstores
+        for key in gone:
             if key not in self._new.backstores or key in self._replaced:
                 yield DeleteBackstore(key=key)
 
@@ -205,6 +237,18 @@ class _Difference:
             if not group.exists:
                 yield CreatePortalGroup(target=group.target, tag=group.tag)
 
+    def _kept(self) -> Iterator[Change]:
+        old, new = self._old, self._new
+        if old.accounts != new.accounts:
+            yield SetAccounts(old=old.accounts, accounts=new.accounts)
+        if old.options != new.options:
+            yield SetOptions(target=None, old=old.options, options=new.options)
+        for name, target in new.targets.items():
+            before = old.targets.get(name)
+            options: Settings = {} if before is None else before.options
+            if before is not target and options != target.options:
+                yield SetOptions(target=name, old=options, options=target.options)
+
     def _settings(self) -> Iterator[Change]:
         for group in self._groups:
             old, new = group.old, group.new
@@ -222,6 +266,9 @@ class _Difference:
     def _added_in_groups(self) -> Iterator[Change]:
         for group in self._groups:
             yield from self._luns(group)
+            before, after = self._without_going(group), group.new.initiator_groups
+            if before != after:
+                yield SetInitiatorGroups(target=group.target, tag=group.tag, old=before, groups=after)
             known = {acl.name: acl for acl in group.old.node_acls}
             for acl in group.new.node_acls:
                 yield from self._acl(known.get(acl.name), acl, group)
@@ -246,6 +293,10 @@ class _Difference:
                 yield AddMappedLun(target=group.target, tag=group.tag, initiator=acl.name, mapped=mapped)
             elif present != mapped:
                 yield ChangeMappedLun(target=group.target, tag=group.tag, initiator=acl.name, mapped=mapped)
+
+
+def _differing(old: Mapping[BackstoreKey, Backstore], new: Mapping[BackstoreKey, Backstore]) -> list[BackstoreKey]:
+    return [key for key, store in new.items() if _is_other(old.get(key), store)]
 
 
 def _is_other(old: Backstore | None, new: Backstore) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from isthmus.config.changes import Change, chap_text, settings_text
-from isthmus.config.model import Chap, Configuration, Lun, Portal, PortalGroup, Settings, Target
+from isthmus.config.model import Chap, Configuration, InitiatorGroup, Lun, Portal, PortalGroup, Settings, Target
 from isthmus.config.settings import TPG_ATTRIBUTES, TPG_PARAMETERS
 from isthmus.names import IscsiName
 
@@ -24,6 +24,7 @@ __all__ = [
     "SetGroupAttributes",
     "SetGroupChap",
     "SetGroupParameters",
+    "SetInitiatorGroups",
 ]
 
 
@@ -230,6 +231,36 @@ class ChangeLun(GroupChange):
     @override
     def __str__(self) -> str:
         return f"~ {self.where}/luns/lun{self.lun.number} ALUA group {self.lun.alua_group}, alias {self.lun.alias!r}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetInitiatorGroups(GroupChange):
+    """All the initiator groups in one step, so that an initiator can go from one to another without being put out."""
+
+    old: tuple[InitiatorGroup, ...]
+    groups: tuple[InitiatorGroup, ...]
+
+    @override
+    def edit(self, group: PortalGroup) -> PortalGroup:
+        return dataclasses.replace(group, initiator_groups=self.groups)
+
+    @override
+    def __str__(self) -> str:
+        before, after = {known.name: known for known in self.old}, {group.name: group for group in self.groups}
+        gone = [f"- {name}" for name in before if name not in after]
+        come = [f"+ {_described(group)}" for name, group in after.items() if name not in before]
+        changed = [f"~ {_described(after[name])}" for name in before if before[name] != after.get(name, before[name])]
+        text = "; ".join([*gone, *come, *changed]) or f"in the order {', '.join(after)}"
+        return f"~ {self.where}/initiator_groups {text}"
+
+
+def _described(group: InitiatorGroup) -> str:
+    mapped = [
+        f"mapped_lun{lun.number} lun{lun.tpg_lun} {'read-only' if lun.write_protect else 'writable'}"
+        for lun in group.mapped_luns
+    ]
+    settings = [f"{name}={value}" for name, value in group.attributes.items()]
+    return f"{group.name} ({', '.join([*group.initiators, *mapped, *settings])})"
 
 
 def _with_groups(configuration: Configuration, target: Target, groups: tuple[PortalGroup, ...]) -> Configuration:

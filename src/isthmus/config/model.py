@@ -9,12 +9,16 @@ the order of their numbers or names, so that configurations that mean the same a
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import Final
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
+from isthmus.config.access_lists import AllowedInitiators, canonical_pattern
 from isthmus.config.settings import (
     ACL_ATTRIBUTES,
     ALUA_GROUP_PARAMETERS,
     BACKSTORE_ATTRIBUTES,
+    INITIATOR_GROUP_ATTRIBUTES,
     TPG_ATTRIBUTES,
     TPG_PARAMETERS,
     SettingTable,
@@ -26,24 +30,31 @@ from isthmus.names import IscsiName
 __all__ = [
     "KEPT",
     "MAX_LUN",
+    "Account",
     "AluaGroup",
     "Backstore",
     "BackstoreKey",
     "Chap",
     "Configuration",
     "DiscoveryAuthentication",
+    "InitiatorGroup",
     "Lun",
     "MappedLun",
     "NodeAcl",
     "Portal",
     "PortalGroup",
     "Target",
+    "secret_bytes",
 ]
 
 MAX_LUN: Final = 16383
 """SAM-5 §4.7.7.3; LIO's own limit is 255."""
 MAX_TAG: Final = 0xFFFF
 _MAX_CHAP: Final = 255
+_USER: Final = "user"
+_PSCSI: Final = "pscsi"
+_MAY_CACHE: Final = ("fileio", "block")
+"""The kinds of backstore in front of which there may be a volatile cache."""
 KEPT: Final = "(kept)"
 """Stands for a secret that is set. It cannot be one itself: too short for that anyway (RFC 7143 §9.2.1)."""
 
@@ -56,6 +67,39 @@ def _parsed(table: SettingTable, values: Settings) -> dict[str, Value]:
     return {name: value for name, value in parsed.items() if value != table[name].default}
 
 
+def _check_unique(what: str, values: Iterable[object]) -> None:
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise ConfigurationError(f"{what} {value} is there twice", "each has its own")
+        seen.add(value)
+
+
+def secret_bytes(text: str) -> bytes:
+    """A secret as it goes into CHAP. Bytes that are no UTF-8 stand in `text` as lone surrogates (PEP 383).
+
+    Raises `ConfigurationError` for a text that is neither.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ConfigurationError("a CHAP name or secret has half a character in it", "write whole ones") from None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Account:
+    """A user and its secret, by which initiators prove who they are."""
+
+    userid: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.userid or not self.password:
+            raise ConfigurationError("an account lacks its name or its password", "give both")
+        for what in ("userid", "password"):
+            _check_chap_length(what, getattr(self, what))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chap:
     """CHAP credentials of one place: what initiators prove, and what is proved to them. Empty texts: nothing."""
@@ -64,11 +108,24 @@ class Chap:
     password: str = field(default="", repr=False)
     mutual_userid: str = ""
     mutual_password: str = field(default="", repr=False)
+    others: tuple[Account, ...] = ()
+    """Further users that initiators may prove to be (tgt, SCST)."""
 
     def __post_init__(self) -> None:
         for what in ("userid", "password", "mutual_userid", "mutual_password"):
-            if len(getattr(self, what).encode()) > _MAX_CHAP:
-                raise ConfigurationError(f"the CHAP {what} is longer than {_MAX_CHAP} bytes", "choose a shorter one")
+            _check_chap_length(what, getattr(self, what))
+        _check_unique("CHAP user", [*([self.userid] if self.userid else []), *(user.userid for user in self.others)])
+
+    @property
+    def incoming(self) -> tuple[Account, ...]:
+        """Every user that initiators may prove to be."""
+        first = (Account(self.userid, self.password),) if self.userid and self.password else ()
+        return (*first, *self.others)
+
+
+def _check_chap_length(what: str, text: str) -> None:
+    if len(secret_bytes(text)) > _MAX_CHAP:
+        raise ConfigurationError(f"the CHAP {what} is longer than {_MAX_CHAP} bytes", "choose a shorter one")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +146,9 @@ class BackstoreKey:
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or not self.name.isprintable() or " " in self.name:
             raise ConfigurationError(f"{self.name!r} cannot name a backstore", "use no blanks and no slashes")
+        # LIO's users know the handlers of `user` as kinds of their own: /backstores/user:qcow/disk01.
+        if self.kind.startswith(f"{_USER}:"):
+            object.__setattr__(self, "kind", _USER)
 
     def __str__(self) -> str:
         return f"/backstores/{self.kind}/{self.name}"
@@ -100,6 +160,15 @@ class BackstoreKey:
         if len(parts) != 3 or parts[0] != "backstores":
             raise ConfigurationError(f"{path!r} is not the path of a backstore", "like /backstores/fileio/disk01")
         return cls(parts[1], parts[2])
+
+    @property
+    def derived_serial(self) -> str:
+        """A serial number that is the same each time."""
+        return str(uuid5(NAMESPACE_URL, str(self)))
+
+    def new_serial(self) -> str:
+        """A serial number for a new disk; a SCSI device tells its own, and saves none (rtslib)."""
+        return self.derived_serial if self.kind == _PSCSI else str(uuid4())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +204,34 @@ class Backstore:
     """What only this kind has (`nullio`, `config`, …), and what is kept for LIO's sake."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "attributes", _parsed(BACKSTORE_ATTRIBUTES, self.attributes))
-        if self.attributes.get("block_size", 512) not in (512, 4096):
-            raise ConfigurationError(f"block_size of {self.key} is neither 512 nor 4096", "initiators use these")
+        parsed = {name: BACKSTORE_ATTRIBUTES.parse(name, value) for name, value in self.attributes.items()}
+        object.__setattr__(self, "attributes", parsed)
+        set_here = {name: value for name, value in parsed.items() if value != self.default(name)}
+        object.__setattr__(self, "attributes", set_here)
+
+    def default(self, name: str) -> Value:
+        """What an attribute is if nobody sets it: for some, that follows from what else is set."""
+        if name == "emulate_write_cache":
+            return int(self.write_back and self.key.kind in _MAY_CACHE)
+        if name == "unmap_zeroes_data":
+            return int(bool(self.attributes.get("emulate_tpu") or self.attributes.get("emulate_tpws")))
+        return BACKSTORE_ATTRIBUTES[name].default
+
+    def attribute(self, name: str) -> Value:
+        """The value of an attribute, set or not."""
+        value = self.attributes.get(name)
+        return self.default(name) if value is None else value
+
+    @property
+    def all_attributes(self) -> dict[str, Value]:
+        """Every attribute with its value, set or not."""
+        return {setting.name: self.attribute(setting.name) for setting in BACKSTORE_ATTRIBUTES}
+
+    @property
+    def saved_attributes(self) -> dict[str, Value]:
+        """What LIO's saved form holds of them: not what only we know, or only LIO, unless it is set."""
+        names = (each.name for each in BACKSTORE_ATTRIBUTES if not each.read_only and not each.extension)
+        return {**{name: self.attribute(name) for name in names}, **self.attributes}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -208,6 +302,30 @@ class NodeAcl:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InitiatorGroup:
+    """Initiators that see the same LUNs, named by patterns (SCST's `ini_groups`)."""
+
+    name: str
+    initiators: tuple[str, ...] = ()
+    """Patterns of names. `*` stands for any characters, `?` for one; a leading `!` matches what the rest does not."""
+    mapped_luns: tuple[MappedLun, ...] = ()
+    attributes: Settings = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name or not self.name.isprintable() or " " in self.name:
+            raise ConfigurationError(f"{self.name!r} cannot name an initiator group", "use no blanks and no slashes")
+        try:
+            patterns = tuple(canonical_pattern(pattern) for pattern in self.initiators)
+        except ValueError as error:
+            raise ConfigurationError(f"initiator group {self.name}: {error}") from None
+        object.__setattr__(self, "initiators", patterns)
+        object.__setattr__(self, "attributes", _parsed(INITIATOR_GROUP_ATTRIBUTES, self.attributes))
+        object.__setattr__(self, "mapped_luns", tuple(sorted(self.mapped_luns, key=lambda mapped: mapped.number)))
+        _check_unique(f"pattern of {self.name}", patterns)
+        _check_unique(f"mapped LUN of {self.name}", [mapped.number for mapped in self.mapped_luns])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PortalGroup:
     """A target portal group."""
 
@@ -219,6 +337,8 @@ class PortalGroup:
     portals: tuple[Portal, ...] = ()
     luns: tuple[Lun, ...] = ()
     node_acls: tuple[NodeAcl, ...] = ()
+    initiator_groups: tuple[InitiatorGroup, ...] = ()
+    """For initiators without a node ACL; the first that one matches counts."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.tag <= MAX_TAG:
@@ -229,15 +349,26 @@ class PortalGroup:
         object.__setattr__(self, "luns", tuple(sorted(self.luns, key=lambda lun: lun.number)))
         object.__setattr__(self, "node_acls", tuple(sorted(self.node_acls, key=lambda acl: acl.name)))
         _check_unique("LUN", [lun.number for lun in self.luns])
-        _check_unique("portal", [(portal.address, portal.port) for portal in self.portals])
+        _check_unique("portal", [str(portal) for portal in self.portals])
         _check_unique("node ACL", [acl.name for acl in self.node_acls])
+        _check_unique("initiator group", [group.name for group in self.initiator_groups])
         known = {lun.number for lun in self.luns}
-        for acl in self.node_acls:
-            for mapped in acl.mapped_luns:
+        everybody: tuple[NodeAcl | InitiatorGroup, ...] = (*self.node_acls, *self.initiator_groups)
+        for who in everybody:
+            for mapped in who.mapped_luns:
                 if mapped.tpg_lun not in known:
                     raise ConfigurationError(
-                        f"{acl.name} maps LUN {mapped.tpg_lun}, which the portal group does not have", "create it first"
+                        f"{who.name} maps LUN {mapped.tpg_lun}, which the portal group does not have", "create it first"
                     )
+
+    @property
+    def allowed(self) -> AllowedInitiators:
+        """Whom the attributes `allowed_addresses` and `allowed_initiators` let in."""
+        return AllowedInitiators(
+            addresses=_items(self.attributes.get("allowed_addresses")),
+            patterns=_items(self.attributes.get("allowed_initiators")),
+            any_will_do=self.attributes.get("allowed_match") == "any",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,10 +377,14 @@ class Target:
 
     name: IscsiName
     portal_groups: tuple[PortalGroup, ...] = ()
+    options: Settings = field(default_factory=dict)
+    """What is kept for other targets' commands (tgt's number of the target, …)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "portal_groups", tuple(sorted(self.portal_groups, key=lambda group: group.tag)))
         _check_unique("portal group", [group.tag for group in self.portal_groups])
+        # A connection must show which group it is for.
+        _check_unique("portal", [str(portal) for group in self.portal_groups for portal in group.portals])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,34 +394,39 @@ class Configuration:
     backstores: Mapping[BackstoreKey, Backstore] = field(default_factory=dict)
     targets: Mapping[IscsiName, Target] = field(default_factory=dict)
     discovery: DiscoveryAuthentication = DiscoveryAuthentication()
+    accounts: tuple[Account, ...] = ()
+    """Known by name, and of no effect until they are bound somewhere (tgt)."""
+    options: Settings = field(default_factory=dict)
+    """What is kept for other targets' commands."""
 
-    def luns(self) -> Iterator[tuple[Target, PortalGroup, Lun]]:
-        """Every LUN with where it stands."""
-        for target in self.targets.values():
+    def luns(self, but: Mapping[IscsiName, Target] = MappingProxyType({})) -> Iterator[tuple[Target, PortalGroup, Lun]]:
+        """Every LUN with where it stands, but for those of targets that are in `but`, too."""
+        for name, target in self.targets.items():
+            if but.get(name) is target:
+                continue
             for group in target.portal_groups:
                 for lun in group.luns:
                     yield target, group, lun
 
-    def check(self) -> None:
-        """Raise `ConfigurationError` for what only the whole can be wrong in."""
-        for target, group, lun in self.luns():
+    def check(self, valid: "Configuration | None" = None) -> None:
+        """Raise `ConfigurationError` for what only the whole can be wrong in. What it shares with a `valid` one is not."""
+        known = valid.targets if valid is not None and self.backstores is valid.backstores else {}
+        for target, group, lun in self.luns(but=known):
             if lun.backstore not in self.backstores:
                 raise ConfigurationError(
                     f"LUN {lun.number} of {target.name} portal group {group.tag} is {lun.backstore}, which there is not",
                     "create the backstore first",
                 )
-        serials = [backstore.unit_serial for backstore in self.backstores.values()]
-        _check_unique("serial number", serials)
+        if valid is None or self.backstores is not valid.backstores:
+            _check_unique("serial number", [backstore.unit_serial for backstore in self.backstores.values()])
+        _check_unique("account", [account.userid for account in self.accounts])
+
+
+def _items(value: Value | None) -> tuple[str, ...]:
+    """What a setting that is a list holds."""
+    return tuple(str(value).split(",")) if value else ()
 
 
 def _check_lun(number: int) -> None:
     if not 0 <= number <= MAX_LUN:
         raise ConfigurationError(f"{number} cannot be a LUN", f"use 0 to {MAX_LUN}")
-
-
-def _check_unique(what: str, values: Iterable[object]) -> None:
-    seen: set[object] = set()
-    for value in values:
-        if value in seen:
-            raise ConfigurationError(f"{what} {value} is there twice", "each has its own")
-        seen.add(value)

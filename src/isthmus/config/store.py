@@ -70,6 +70,7 @@ class ConfigurationStore:
                 continue
             if source != self.path and self.path.exists():
                 problems.append(f"the damaged file is kept as {self._set_aside()}")
+            self._dumper.dump(configuration)  # so that the first change need not write all of it anew
             return Loaded(configuration=configuration, source=source, remarks=tuple(remarks), problems=tuple(problems))
         if problems:
             raise ConfigurationError(

@@ -16,24 +16,34 @@ import structlog
 import uvloop
 
 import isthmus
+from isthmus import events
+from isthmus.compat.tgt.server import open_tgt_socket
 from isthmus.config.store import ConfigurationStore, Loaded
 from isthmus.daemon.service_manager import ServiceManager
+from isthmus.daemon.tgt import tgt_server
 from isthmus.errors import ConfigurationError, IsthmusError
+from isthmus.management.audit import AuditFile
+from isthmus.management.callers import Caller
+from isthmus.management.event_log import EventLog
 from isthmus.management.places import control_socket
 from isthmus.management.service import Service
 from isthmus.management.sessions import Sessions
 from isthmus.management.views import ApplyReport, VersionView
 from isthmus.rest.app import create_app
+from isthmus.rest.network_server import NetworkOptions, NetworkServer
 from isthmus.rest.unix_server import ControlServer, open_control_socket
 from isthmus.server.blocking import in_thread
 from isthmus.server.configured_server import ConfiguredServer
+from isthmus.server.descriptors import raise_descriptor_limit
 from isthmus.server.options import LogLevel, Portal
 from isthmus.server.state_directory import StateDirectory
 from isthmus.server.stopping import stop_or_exit
 
-__all__ = ["DaemonOptions", "run"]
+__all__ = ["TGT_SOCKET", "DaemonOptions", "run"]
 
 _LOAD_SECONDS: Final = 60.0
+TGT_SOCKET: Final = "tgt_socket"
+"""The option of the configuration that stands in for --tgt-socket."""
 _LOCK: Final = "daemon.lock"
 _UNITS: Final = "units"
 
@@ -50,30 +60,48 @@ class DaemonOptions:
     """Where the control socket is made."""
     portals: tuple[Portal, ...] = (Portal("::"),)
     """Those of portal groups that name none."""
+    advertised: tuple[Portal, ...] = ()
+    """What discovery tells of portals on every address; empty: the address that the initiator came to."""
+    tgt_socket: str = ""
+    """Where tgtadm finds the daemon (PREFIX of PREFIX.0); empty: what the saved configuration says, or nowhere."""
     control_group: str | None = None
     """The group whose members may control the daemon, beside its own user and root."""
+    api: NetworkOptions | None = None
+    """Where the same is offered on the network; None: nowhere."""
     log_level: LogLevel = field(default=LogLevel.INFO)
 
 
 def run(options: DaemonOptions) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit status. Raises `ConfigurationError` if it cannot start."""
+    raise_descriptor_limit()
     with _lock(options.state_directory):
         store = ConfigurationStore(options.state_directory)
         loaded = store.load()
         manager = ServiceManager()
         control = open_control_socket(control_socket(options.run_directory), options.control_group)
         try:
+            tgt = _open_tgt_socket(options, loaded)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_serve(options, store, loaded, manager, control))
+                return runner.run(_serve(options, store, loaded, manager, control, tgt))
         finally:
             control.close()
             control_socket(options.run_directory).unlink(missing_ok=True)
 
 
+def _open_tgt_socket(options: DaemonOptions, loaded: Loaded) -> socket.socket | None:
+    prefix = options.tgt_socket or str(loaded.configuration.options.get(TGT_SOCKET, ""))
+    return open_tgt_socket(prefix) if prefix else None
+
+
 async def _serve(
-    options: DaemonOptions, store: ConfigurationStore, loaded: Loaded, manager: ServiceManager, control: socket.socket
+    options: DaemonOptions,
+    store: ConfigurationStore,
+    loaded: Loaded,
+    manager: ServiceManager,
+    control: socket.socket,
+    tgt: socket.socket | None,
 ) -> int:
-    return await _Daemon(options, store, loaded, manager, control).serve()
+    return await _Daemon(options, store, loaded, manager, control, tgt).serve()
 
 
 def _lock(directory: Path) -> "_Lock":
@@ -114,6 +142,7 @@ class _Daemon:
         loaded: Loaded,
         manager: ServiceManager,
         control: socket.socket,
+        tgt: socket.socket | None,
     ) -> None:
         """To be made on the running loop."""
         self._options = options
@@ -123,18 +152,25 @@ class _Daemon:
         self._reloading: asyncio.Task[None] | None = None
         loop = asyncio.get_running_loop()
         state = StateDirectory(options.state_directory / _UNITS)
+        audit = AuditFile(options.state_directory)
         self._server = ConfiguredServer(loop, state, options.portals, manager.sockets)
+        self._server.directory.advertised = options.advertised
         self._service = Service(
             self._server.reconciler,
             self._server.disks,
             self._server.portals,
-            Sessions(self._server.engine, self._server.directory),
+            Sessions(self._server.engine, self._server.directory, audit),
             store,
             # Milliseconds since 1970: no revision of this run is one that a client remembers from an earlier one.
             first_revision=time.time_ns() // 1_000_000,
+            audit=audit,
         )
-        app = create_app(self._service, self._version(), self._reload)
+        self._events = EventLog()
+        self._events.start()
+        app = create_app(self._service, self._version(), self._reload, self._events)
         self._control = ControlServer(app, control, options.control_group)
+        self._network = None if options.api is None else NetworkServer(app, options.api)
+        self._tgt = None if tgt is None else tgt_server(tgt, self._service, self._server, options.portals)
 
     async def serve(self) -> int:
         """Serve until a signal says stop, then stop; gives the exit status."""
@@ -144,6 +180,11 @@ class _Daemon:
             loop.add_signal_handler(number, stop_or_exit, stop, number)
         await self._load()
         self._control.start()
+        if self._network is not None:
+            self._network.start()
+            _log.info("API opened", address=str(self._network.address))
+        if self._tgt is not None:
+            self._tgt.start(stop.set)
         self._server.watch.start()
         loop.add_signal_handler(signal.SIGHUP, self._on_hang_up)
         self._announce_ready(loop)
@@ -151,10 +192,15 @@ class _Daemon:
         return await self._stop()
 
     async def _stop(self) -> int:
-        _log.info("stopping")
+        events.emit(events.STOPPING)
         self._manager.stopping()
         await self._server.refuse_logins()
+        self._events.stop()
         await self._control.stop()
+        if self._network is not None:
+            await self._network.stop()
+        if self._tgt is not None:
+            await self._tgt.stop()
         await self._server.end_sessions()
         problems = await self._service.close()
         for problem in problems:
@@ -167,12 +213,15 @@ class _Daemon:
             _log.error("saved configuration passed over", reason=problem)
         for remark in loaded.remarks:
             _log.warning("saved configuration not done as it says", where=remark.where, what=remark.what)
+        # All that is made now stays: to look for garbage in it would take longer than to make it.
+        gc.disable()
         await self._service.load(loaded.configuration)
         # What was loaded stays: the collector need not look at it again and again, with all sessions waiting.
         gc.collect()
         gc.freeze()
-        _log.info(
-            "configuration loaded",
+        gc.enable()
+        events.emit(
+            events.CONFIGURATION_LOADED,
             source=str(loaded.source or "none: it starts empty"),
             targets=len(loaded.configuration.targets),
             backstores=len(loaded.configuration.backstores),
@@ -210,13 +259,15 @@ class _Daemon:
     async def _reload_by_signal(self) -> None:
         self._manager.reloading(time.monotonic_ns() // 1000)
         try:
+            if self._network is not None:
+                self._network.reload()
             report = await self._reload("SIGHUP")
             _log.info("configuration read again", changes=len(report.changes))
         except (IsthmusError, TimeoutError) as error:
             _log.error("configuration not read again", reason=str(error))
         self._manager.ready()
 
-    async def _reload(self, who: str) -> ApplyReport:
+    async def _reload(self, who: Caller | str) -> ApplyReport:
         """Make the saved file the running configuration; raises `ConfigurationError` if it is damaged."""
         loaded = await in_thread(self._store.load, timeout=_LOAD_SECONDS)
         if loaded.problems:

@@ -7,6 +7,7 @@ from typing import Final
 from isthmus.config.model import Backstore, BackstoreKey, Configuration
 from isthmus.config.settings import BACKSTORE_ATTRIBUTES, Value
 from isthmus.errors import ConfigurationError
+from isthmus.management.errors import NotFoundError, some_of
 from isthmus.management.lun_edits import without_luns
 
 __all__ = ["backstore_of", "create_backstore", "delete_backstore", "set_backstore_attributes", "set_backstore_size"]
@@ -31,8 +32,8 @@ def backstore_of(configuration: Configuration, key: BackstoreKey) -> Backstore:
     try:
         return configuration.backstores[key]
     except KeyError:
-        there = ", ".join(str(known) for known in sorted(configuration.backstores)) or "none"
-        raise ConfigurationError(f"there is no {key}", f"there is {there}") from None
+        there = some_of(str(known) for known in sorted(configuration.backstores))
+        raise NotFoundError(f"there is no {key}", f"there is {there}") from None
 
 
 def delete_backstore(configuration: Configuration, key: BackstoreKey) -> Configuration:
@@ -50,7 +51,7 @@ def set_backstore_attributes(
     present = backstore_of(configuration, key)
     attributes = {
         **present.attributes,
-        **{name: BACKSTORE_ATTRIBUTES.parse(name, value) for name, value in values.items()},
+        **{name: BACKSTORE_ATTRIBUTES.parse_change(name, value) for name, value in values.items()},
     }
     return _with(configuration, dataclasses.replace(present, attributes=attributes))
 

@@ -8,7 +8,7 @@ puts them back.
 import http.client
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -16,13 +16,22 @@ from urllib.parse import quote, urlencode
 from typing_extensions import override
 
 from isthmus.config.document import Remark, dump, read
-from isthmus.config.model import Configuration
+from isthmus.config.model import BackstoreKey, Configuration
 from isthmus.errors import ConfigurationError
 from isthmus.management.errors import BusyError, DaemonError, DaemonUnreachableError, RevisionConflictError
 from isthmus.management.patch import difference, dump_patch
-from isthmus.management.places import control_socket
+from isthmus.management.places import client_socket
 from isthmus.management.secrets import hide_secrets
-from isthmus.management.views import ApplyReport, BackstoreView, PortalView, SessionView, VersionView
+from isthmus.management.views import (
+    ApplyReport,
+    BackstoreUsageView,
+    BackstoreView,
+    EventView,
+    PortalView,
+    SessionUsageView,
+    SessionView,
+    VersionView,
+)
 
 __all__ = ["TIMEOUT", "Client"]
 
@@ -36,8 +45,8 @@ class Client:
     """Speaks to one daemon. Every method may raise `DaemonUnreachableError` and `DaemonError`."""
 
     def __init__(self, path: Path | None = None, *, timeout: float = TIMEOUT) -> None:
-        """`path` is the control socket; None: the one in the run directory. `timeout` is seconds for each answer."""
-        self._path = path or control_socket()
+        """`path` is the control socket; None: the one in the run directory, or the system's. `timeout` is seconds for each answer."""
+        self._path = path or client_socket()
         self._timeout = timeout
         self._fetched: tuple[Configuration, int] | None = None
 
@@ -77,12 +86,14 @@ class Client:
             self._fetched = hide_secrets(configuration), report.revision
         return report
 
-    def change(self, edit: Callable[[Configuration], Configuration], *, force: bool = False) -> ApplyReport:
+    def change(
+        self, edit: Callable[[Configuration], Configuration], *, force: bool = False, dry_run: bool = False
+    ) -> ApplyReport:
         """Fetch, `edit`, put back; again if somebody else was quicker. Raises what `replace` and `edit` raise."""
         for _ in range(_RETRIES):
             configuration, revision = self.configuration()
             try:
-                return self.replace(edit(configuration), revision, force=force)
+                return self.replace(edit(configuration), revision, force=force, dry_run=dry_run)
             except RevisionConflictError:
                 continue
         raise RevisionConflictError(f"the configuration was changed by others {_RETRIES} times in a row")
@@ -117,9 +128,67 @@ class Client:
         """Every backstore, as it runs."""
         return [BackstoreView.read(store) for store in self._list("/v1/backstores")]
 
+    def start_backstore(self, key: BackstoreKey, lost_reservations: str = "refuse") -> None:
+        """Start a backstore that does not run; `lost_reservations`: `refuse`, `replace` or `forget` damaged ones.
+
+        Raises `ConfigurationError` if it still cannot run.
+        """
+        path = f"/v1/backstores/{quote(key.kind, safe='')}/{quote(key.name, safe='')}/start"
+        self._exchange("POST", path, {"lost_reservations": lost_reservations})
+
     def version(self) -> VersionView:
         """Who answers."""
         return VersionView.read(self._exchange("GET", "/v1/version")[1])
+
+    def backstore_usage(self, *, buckets: bool = False) -> list[BackstoreUsageView]:
+        """What was done to each backstore that runs; with the `buckets` of its latencies if they are asked for."""
+        query = urlencode({"buckets": str(buckets).lower()})
+        return [BackstoreUsageView.read(usage) for usage in self._list(f"/v1/statistics/backstores?{query}")]
+
+    def session_usage(self, *, buckets: bool = False) -> list[SessionUsageView]:
+        """What each normal session has done, by LUN."""
+        query = urlencode({"buckets": str(buckets).lower()})
+        return [SessionUsageView.read(usage) for usage in self._list(f"/v1/statistics/sessions?{query}")]
+
+    def metrics(self) -> str:
+        """What Prometheus would get."""
+        connection = _UnixConnection(self._path, self._timeout)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            raise _unreachable(self._path, error) from error
+        finally:
+            connection.close()
+
+    # -- What happens --------------------------------------------------------------------------------------------------
+
+    def events(self, recent: int = 100) -> list[EventView]:
+        """The last `recent` events, the oldest of them first."""
+        return [EventView.read(event) for event in self._list(f"/v1/events?{urlencode({'recent': recent})}")]
+
+    def follow_events(self, recent: int = 0) -> Iterator[EventView]:
+        """The last `recent` events, then each as it happens; ends when the daemon does."""
+        connection = _UnixConnection(self._path, self._timeout)
+        try:
+            connection.request("GET", f"/v1/events/stream?{urlencode({'recent': recent})}")
+            response = connection.getresponse()
+            if response.status != http.client.OK:
+                raise _error(response.status, _parsed(response.read()))
+            for line in response:
+                name, _, value = line.decode().partition(": ")
+                if name == "data":
+                    yield EventView.read(_parsed(value.encode()))
+        except http.client.IncompleteRead:
+            return
+        except (OSError, http.client.HTTPException) as error:
+            raise _unreachable(self._path, error) from error
+        finally:
+            connection.close()
+
+    def audit(self, limit: int = 100) -> list[Mapping[str, Any]]:
+        """The last `limit` entries of the audit trail, the oldest of them first."""
+        return self._list(f"/v1/audit?{urlencode({'limit': limit})}")
 
     # -- HTTP ----------------------------------------------------------------------------------------------------------
 

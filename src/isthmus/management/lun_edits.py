@@ -7,6 +7,7 @@ from functools import partial
 from isthmus.config.model import MAX_LUN, BackstoreKey, Configuration, Lun, MappedLun, NodeAcl, PortalGroup
 from isthmus.config.settings import ACL_ATTRIBUTES, Value
 from isthmus.errors import ConfigurationError
+from isthmus.management.errors import NotFoundError, some_of
 from isthmus.management.target_edits import edit_group, with_credentials
 from isthmus.names import IscsiName
 
@@ -35,7 +36,7 @@ def add_lun(
 ) -> Configuration:
     """The backstore as one more LUN: the lowest free number unless one is given, mapped for every node ACL if asked."""
     if backstore not in configuration.backstores:
-        there = ", ".join(str(known) for known in sorted(configuration.backstores)) or "none"
+        there = some_of(str(known) for known in sorted(configuration.backstores))
         raise ConfigurationError(f"there is no {backstore}", f"there is {there}")
 
     def edit(group: PortalGroup) -> PortalGroup:
@@ -54,8 +55,8 @@ def remove_lun(configuration: Configuration, name: IscsiName, tag: int, number: 
 
     def edit(group: PortalGroup) -> PortalGroup:
         if all(lun.number != number for lun in group.luns):
-            there = ", ".join(f"lun{lun.number}" for lun in group.luns) or "none"
-            raise ConfigurationError(f"tpg{tag} has no lun{number}", f"it has {there}")
+            there = some_of(f"lun{lun.number}" for lun in group.luns)
+            raise NotFoundError(f"tpg{tag} has no lun{number}", f"it has {there}")
         return _group_without(group, {number})
 
     return edit_group(configuration, name, tag, edit)
@@ -103,7 +104,7 @@ def set_acl_attributes(
     configuration: Configuration, name: IscsiName, tag: int, initiator: IscsiName, values: Mapping[str, Value]
 ) -> Configuration:
     """With these attributes; the others stay."""
-    parsed = {key: ACL_ATTRIBUTES.parse(key, value) for key, value in values.items()}
+    parsed = {key: ACL_ATTRIBUTES.parse_change(key, value) for key, value in values.items()}
     return _edit_acl(
         configuration,
         name,
@@ -177,8 +178,8 @@ def remove_mapped_lun(
     def edit(acl: NodeAcl) -> NodeAcl:
         left = tuple(mapped for mapped in acl.mapped_luns if mapped.number != number)
         if len(left) == len(acl.mapped_luns):
-            there = ", ".join(f"mapped_lun{mapped.number}" for mapped in acl.mapped_luns) or "none"
-            raise ConfigurationError(f"{initiator} has no mapped_lun{number}", f"it has {there}")
+            there = some_of(f"mapped_lun{mapped.number}" for mapped in acl.mapped_luns)
+            raise NotFoundError(f"{initiator} has no mapped_lun{number}", f"it has {there}")
         return dataclasses.replace(acl, mapped_luns=left)
 
     return _edit_acl(configuration, name, tag, initiator, edit)
@@ -204,8 +205,8 @@ def _acl_of(group: PortalGroup, initiator: IscsiName) -> NodeAcl:
     for acl in group.node_acls:
         if acl.name == initiator:
             return acl
-    there = ", ".join(acl.name for acl in group.node_acls) or "none"
-    raise ConfigurationError(f"tpg{group.tag} has no node ACL for {initiator}", f"it has {there}")
+    there = some_of(acl.name for acl in group.node_acls)
+    raise NotFoundError(f"tpg{group.tag} has no node ACL for {initiator}", f"it has {there}")
 
 
 def _mapped_for_all(group: PortalGroup, number: int) -> PortalGroup:
@@ -226,8 +227,14 @@ def _group_without(group: PortalGroup, numbers: Collection[int]) -> PortalGroup:
         )
         for acl in group.node_acls
     )
+    initiator_groups = tuple(
+        dataclasses.replace(
+            initiators, mapped_luns=tuple(mapped for mapped in initiators.mapped_luns if mapped.tpg_lun not in numbers)
+        )
+        for initiators in group.initiator_groups
+    )
     luns = tuple(lun for lun in group.luns if lun.number not in numbers)
-    return dataclasses.replace(group, luns=luns, node_acls=acls)
+    return dataclasses.replace(group, luns=luns, node_acls=acls, initiator_groups=initiator_groups)
 
 
 def _free_number(what: str, wanted: int | None, taken: Collection[int]) -> int:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from isthmus.config.document import dump, read_parts
-from isthmus.config.model import Backstore, BackstoreKey, Configuration, DiscoveryAuthentication, Target
+from isthmus.config.model import Account, Backstore, BackstoreKey, Configuration, DiscoveryAuthentication, Target
+from isthmus.config.settings import Value
 from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
 
@@ -27,6 +28,10 @@ class Patch:
     targets: Mapping[IscsiName, Target | None] = field(default_factory=dict)
     discovery: DiscoveryAuthentication | None = None
     """None: as before."""
+    accounts: tuple[Account, ...] | None = None
+    """None: as before."""
+    options: Mapping[str, Value] | None = None
+    """None: as before."""
 
 
 def difference(old: Configuration, new: Configuration) -> Patch:
@@ -35,6 +40,8 @@ def difference(old: Configuration, new: Configuration) -> Patch:
         backstores=_differing(old.backstores, new.backstores),
         targets=_differing(old.targets, new.targets),
         discovery=None if new.discovery == old.discovery else new.discovery,
+        accounts=None if new.accounts == old.accounts else new.accounts,
+        options=None if new.options == old.options else new.options,
     )
 
 
@@ -44,6 +51,8 @@ def apply_patch(old: Configuration, patch: Patch) -> Configuration:
         backstores=_merged(old.backstores, patch.backstores),
         targets=_merged(old.targets, patch.targets),
         discovery=old.discovery if patch.discovery is None else patch.discovery,
+        accounts=old.accounts if patch.accounts is None else patch.accounts,
+        options=old.options if patch.options is None else patch.options,
     )
 
 
@@ -70,11 +79,17 @@ def dump_patch(patch: Patch) -> dict[str, Any]:
                 backstores={key: store for key, store in patch.backstores.items() if store is not None},
                 targets={name: target for name, target in patch.targets.items() if target is not None},
                 discovery=patch.discovery or DiscoveryAuthentication(),
+                accounts=patch.accounts or (),
+                options=patch.options or {},
             )
         )
     )
     if patch.discovery is None:
         del sections["fabric_modules"]
+    if patch.accounts is not None:
+        sections.setdefault("accounts", [])
+    if patch.options is not None:
+        sections.setdefault("options", {})
     sections["removed"] = {
         "storage_objects": [str(key) for key, store in patch.backstores.items() if store is None],
         "targets": [name for name, target in patch.targets.items() if target is None],
@@ -94,6 +109,8 @@ def read_patch(document: Mapping[str, Any]) -> Patch:
         backstores={**dict.fromkeys(gone_stores), **parts.backstores},
         targets={**dict.fromkeys(gone_targets), **parts.targets},
         discovery=parts.discovery if "fabric_modules" in document else None,
+        accounts=parts.accounts if "accounts" in document else None,
+        options=parts.options if "options" in document else None,
     )
 
 

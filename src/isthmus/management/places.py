@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-__all__ = ["CONTROL_SOCKET", "control_socket", "default_run_directory"]
+__all__ = ["CONTROL_SOCKET", "client_socket", "control_socket", "default_run_directory"]
 
 CONTROL_SOCKET: Final = "control.sock"
 _SYSTEM_DIRECTORY: Final = Path("/run/isthmus")
@@ -26,3 +26,12 @@ def default_run_directory() -> Path:
 def control_socket(run_directory: Path | None = None) -> Path:
     """The control socket in `run_directory` (None: the default one)."""
     return (run_directory or default_run_directory()) / CONTROL_SOCKET
+
+
+def client_socket() -> Path:
+    """Where a client finds the daemon: in its own run directory, or else the system's daemon, if that is there."""
+    own = control_socket()
+    system = _SYSTEM_DIRECTORY / CONTROL_SOCKET
+    if os.environ.get("ISTHMUS_RUN") or own.exists() or not system.exists():
+        return own
+    return system

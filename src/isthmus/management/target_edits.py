@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from isthmus.config.model import Chap, Configuration, DiscoveryAuthentication, Portal, PortalGroup, Target
 from isthmus.config.settings import TPG_ATTRIBUTES, TPG_PARAMETERS, Value
 from isthmus.errors import ConfigurationError
+from isthmus.management.errors import NotFoundError, some_of
 from isthmus.names import IscsiName
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "target_of",
 ]
 
+_CREDENTIALS: Final = {"userid", "password", "mutual_userid", "mutual_password"}
 DEFAULT_PORTAL: Final = Portal("::", 3260)
 """Every address, both families; gives way to the first portal that is named (targetcli-fb#191: it used to collide)."""
 
@@ -36,8 +38,8 @@ def target_of(configuration: Configuration, name: IscsiName) -> Target:
     try:
         return configuration.targets[name]
     except KeyError:
-        there = ", ".join(sorted(configuration.targets)) or "none"
-        raise ConfigurationError(f"there is no target {name}", f"there is {there}") from None
+        there = some_of(sorted(configuration.targets))
+        raise NotFoundError(f"there is no target {name}", f"there is {there}") from None
 
 
 def group_of(configuration: Configuration, name: IscsiName, tag: int) -> PortalGroup:
@@ -46,8 +48,8 @@ def group_of(configuration: Configuration, name: IscsiName, tag: int) -> PortalG
     for group in target.portal_groups:
         if group.tag == tag:
             return group
-    there = ", ".join(f"tpg{group.tag}" for group in target.portal_groups) or "none"
-    raise ConfigurationError(f"{name} has no tpg{tag}", f"it has {there}")
+    there = some_of(f"tpg{group.tag}" for group in target.portal_groups)
+    raise NotFoundError(f"{name} has no tpg{tag}", f"it has {there}")
 
 
 def create_target(
@@ -133,8 +135,8 @@ def remove_portal(configuration: Configuration, name: IscsiName, tag: int, addre
     def edit(group: PortalGroup) -> PortalGroup:
         left = tuple(known for known in group.portals if (known.address, known.port) != (gone.address, gone.port))
         if len(left) == len(group.portals):
-            there = ", ".join(map(str, group.portals)) or "none"
-            raise ConfigurationError(f"tpg{tag} has no portal {gone}", f"it has {there}")
+            there = some_of(map(str, group.portals))
+            raise NotFoundError(f"tpg{tag} has no portal {gone}", f"it has {there}")
         return dataclasses.replace(group, portals=left)
 
     return edit_group(configuration, name, tag, edit)
@@ -149,7 +151,7 @@ def set_group_attributes(
     configuration: Configuration, name: IscsiName, tag: int, values: Mapping[str, Value]
 ) -> Configuration:
     """With these attributes; the others stay."""
-    parsed = {key: TPG_ATTRIBUTES.parse(key, value) for key, value in values.items()}
+    parsed = {key: TPG_ATTRIBUTES.parse_change(key, value) for key, value in values.items()}
     return edit_group(
         configuration, name, tag, lambda group: dataclasses.replace(group, attributes={**group.attributes, **parsed})
     )
@@ -159,7 +161,7 @@ def set_group_parameters(
     configuration: Configuration, name: IscsiName, tag: int, values: Mapping[str, Value]
 ) -> Configuration:
     """With these parameters; the others stay."""
-    parsed = {key: TPG_PARAMETERS.parse(key, value) for key, value in values.items()}
+    parsed = {key: TPG_PARAMETERS.parse_change(key, value) for key, value in values.items()}
     return edit_group(
         configuration, name, tag, lambda group: dataclasses.replace(group, parameters={**group.parameters, **parsed})
     )
@@ -188,13 +190,14 @@ def set_discovery_authentication(
 
 def with_credentials(chap: Chap, values: Mapping[str, str]) -> Chap:
     """`chap` with some of its texts changed; as with LIO, NULL clears one."""
-    unknown = values.keys() - {field.name for field in dataclasses.fields(Chap)}
+    unknown = values.keys() - _CREDENTIALS
     if unknown:
         raise ConfigurationError(
             f"authentication has no {', '.join(sorted(unknown))}",
             "it has userid, password, mutual_userid and mutual_password",
         )
-    return dataclasses.replace(chap, **{key: "" if value == "NULL" else value for key, value in values.items()})
+    texts: dict[str, Any] = {key: "" if value == "NULL" else value for key, value in values.items()}
+    return dataclasses.replace(chap, **texts)
 
 
 def _with(configuration: Configuration, target: Target) -> Configuration:

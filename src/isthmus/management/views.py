@@ -6,10 +6,16 @@ from typing import Any, Self
 
 __all__ = [
     "ApplyReport",
+    "BackstoreUsageView",
     "BackstoreView",
     "ConnectionView",
+    "EventView",
+    "LatencyView",
+    "LunUsageView",
     "PortalView",
+    "SessionUsageView",
     "SessionView",
+    "UsageView",
     "VersionView",
 ]
 
@@ -76,7 +82,9 @@ class SessionView(_View):
     """Empty for a discovery session."""
     target_portal_group_tag: int
     dynamic: bool
-    """The initiator has no node ACL: demo mode let it in."""
+    """Demo mode let the initiator in: it has no node ACL, and belongs to no initiator group."""
+    initiator_group: str = ""
+    """The one that it belongs to; empty: none."""
     chap_user: str
     """Empty: nobody had to prove anything."""
     luns: tuple[int, ...]
@@ -85,12 +93,36 @@ class SessionView(_View):
     """The results of the negotiation, by the names of the text keys."""
     connections: tuple[ConnectionView, ...]
     commands_in_progress: int
+    since: float = 0.0
+    """When it logged in: seconds since 1970, UTC."""
+    read_commands: int = 0
+    write_commands: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    errors: int = 0
+    """Commands that the storage has failed."""
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Self:
         """See `_View.read`."""
         connections = tuple(ConnectionView.read(connection) for connection in document["connections"])
         return super(SessionView, cls).read({**document, "connections": connections})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventView(_View):
+    """Something that has happened."""
+
+    id: int
+    """Counts from 1 in each run of the daemon."""
+    time: float
+    """Seconds since 1970, UTC."""
+    event: str
+    """Its name in the table of events."""
+    level: str
+    """info, warning or error."""
+    values: Mapping[str, Any]
+    """What it says, by the names in that table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,3 +172,94 @@ class VersionView(_View):
     """The file that the daemon started from; empty: none was there."""
     remarks: tuple[str, ...] = ()
     """What of it could not be honoured, and which damaged files were passed over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyView(_View):
+    """How long commands took, from their receipt to their answer: seconds, at most an eighth too large."""
+
+    commands: int
+    mean: float
+    p50: float
+    """Half of them took no longer."""
+    p90: float
+    p99: float
+    p99_9: float
+    longest: float
+    buckets: tuple[tuple[float, int], ...] = ()
+    """Upper bounds, with how many are in each; only if that was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageView(_View):
+    """What was done since the daemon has started."""
+
+    read_commands: int
+    write_commands: int
+    bytes_read: int
+    bytes_written: int
+    bytes_verified: int
+    read_errors: int
+    """Commands that the storage has failed."""
+    write_errors: int
+    verify_errors: int
+    read_latency: LatencyView | None = None
+    """None: there was no read."""
+    write_latency: LatencyView | None = None
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """See `_View.read`."""
+        latencies = {
+            name: LatencyView.read(document[name]) if document.get(name) else None
+            for name in ("read_latency", "write_latency")
+        }
+        return super(UsageView, cls).read({**document, **latencies})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackstoreUsageView(_View):
+    """What was done to a backstore, by everybody."""
+
+    path: str
+    """As in the configuration: /backstores/KIND/NAME."""
+    usage: UsageView
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """See `_View.read`."""
+        return super(BackstoreUsageView, cls).read({**document, "usage": UsageView.read(document["usage"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LunUsageView(_View):
+    """What a session has done through one LUN."""
+
+    lun: int
+    backstore: str
+    """As in the configuration: /backstores/KIND/NAME."""
+    usage: UsageView
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """See `_View.read`."""
+        return super(LunUsageView, cls).read({**document, "usage": UsageView.read(document["usage"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionUsageView(_View):
+    """What a session has done."""
+
+    tsih: int
+    initiator_name: str
+    target_name: str
+    usage: UsageView
+    """Through all its LUNs."""
+    luns: tuple[LunUsageView, ...]
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """See `_View.read`."""
+        luns = tuple(LunUsageView.read(lun) for lun in document["luns"])
+        usage = UsageView.read(document["usage"])
+        return super(SessionUsageView, cls).read({**document, "usage": usage, "luns": luns})

@@ -1,44 +1,70 @@
 """The routes of the control socket."""
 
 import json
-import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Header, HTTPException, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 import isthmus
 from isthmus.config.document import Dumper, read
 from isthmus.errors import ConfigurationError
+from isthmus.management.callers import Caller
+from isthmus.management.event_log import EventLog
 from isthmus.management.patch import apply_patch, read_patch
 from isthmus.management.secrets import hide_secrets
 from isthmus.management.service import Service
 from isthmus.management.views import ApplyReport, BackstoreView, PortalView, SessionView, VersionView
+from isthmus.rest.callers import caller_of
+from isthmus.rest.changing import DryRun, Force, IfMatch, expected_revision
+from isthmus.rest.figures import add_figures
+from isthmus.rest.happenings import add_happenings
 from isthmus.rest.problems import RESPONSES, add_handlers
+from isthmus.rest.resources import add_resources
+from isthmus.rest.streams import json_list, sliced
 from isthmus.server.blocking import in_thread
 
 __all__ = ["create_app"]
 
 _READ_SECONDS: Final = 30.0
 """For taking a document apart, on a thread: a large one takes longer than an initiator should wait."""
-_ETAG: Final = re.compile(r'(?:W/)?"(\d{1,18})"')
 
-IfMatch = Annotated[str | None, Header(description="The ETag of the configuration that was edited, or * for any.")]
-Force = Annotated[bool, Query(description="Take away also what is in use.")]
-DryRun = Annotated[bool, Query(description="Only tell what would be changed.")]
+Reload = Callable[[Caller], Awaitable[ApplyReport]]
 
 
-def create_app(service: Service, version: VersionView, reload: Callable[[str], Awaitable[ApplyReport]]) -> FastAPI:
-    """The application over `service`; `reload` reads the saved file again, for who asks."""
+def create_app(service: Service, version: VersionView, reload: Reload, events: EventLog | None = None) -> FastAPI:
+    """The application over `service`; `reload` reads the saved file again, for who asks. `events`: what can be heard."""
     app = FastAPI(title="Isthmus", version=isthmus.__version__, responses=RESPONSES, redoc_url=None, docs_url=None)
     add_handlers(app)
     _add_configuration(app, service, reload)
     _add_state(app, service, version)
+    add_resources(app, service)
+    events = events or EventLog()
+    add_happenings(app, service, events)
+    add_figures(app, service, events, version)
+    _describe_tokens(app)
     return app
 
 
-def _add_configuration(app: FastAPI, service: Service, reload: Callable[[str], Awaitable[ApplyReport]]) -> None:
+def _describe_tokens(app: FastAPI) -> None:
+    """Let the description of the interface say what the network wants beside what the unix socket does."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = describe()
+        about = "On the network. On the unix socket, the kernel says who asks."
+        document["components"]["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer", "description": about}
+        }
+        document["security"] = [{}, {"token": []}]
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]  # the way that FastAPI documents
+
+
+def _add_configuration(app: FastAPI, service: Service, reload: Reload) -> None:
     dumper = Dumper()
 
     @app.get("/v1/configuration", responses={304: {"description": "It has not changed."}})
@@ -56,31 +82,31 @@ def _add_configuration(app: FastAPI, service: Service, reload: Callable[[str], A
         request: Request, if_match: IfMatch = None, force: Force = False, dry_run: DryRun = False
     ) -> ApplyReport:
         """Make another configuration the running one: all of it, or nothing."""
-        revision = _expected(if_match)
+        revision = _stated(if_match)
         new = await _parsed(request, lambda document: read(document)[0])
-        return await service.replace(new, revision, force=force, dry_run=dry_run, who=_who(request))
+        return await service.replace(new, revision, force=force, dry_run=dry_run, who=caller_of(request))
 
     @app.patch("/v1/configuration", openapi_extra=_body("What is other: backstores and targets as a whole."))
     async def change(
         request: Request, if_match: IfMatch = None, force: Force = False, dry_run: DryRun = False
     ) -> ApplyReport:
         """Replace, add and (`removed`) remove backstores and targets; the others stay."""
-        revision = _expected(if_match)
+        revision = _stated(if_match)
         patch = await _parsed(request, read_patch)
         edit = partial(apply_patch, patch=patch)
-        return await service.edit(edit, revision, force=force, dry_run=dry_run, who=_who(request))
+        return await service.edit(edit, revision, force=force, dry_run=dry_run, who=caller_of(request))
 
     @app.post("/v1/configuration/reload")
     async def reload_saved(request: Request) -> ApplyReport:
         """Read the saved file again, and make it the running configuration."""
-        return await reload(_who(request))
+        return await reload(caller_of(request))
 
 
 def _add_state(app: FastAPI, service: Service, version: VersionView) -> None:
-    @app.get("/v1/sessions")
-    async def sessions() -> list[SessionView]:
+    @app.get("/v1/sessions", response_model=list[SessionView])
+    async def sessions() -> StreamingResponse:
         """Every session, discovery sessions too."""
-        return service.sessions.views()
+        return json_list(sliced(service.sessions.each()))
 
     @app.delete("/v1/sessions/{tsih}", status_code=204)
     async def end_session(
@@ -89,17 +115,17 @@ def _add_state(app: FastAPI, service: Service, version: VersionView) -> None:
         ask: Annotated[bool, Query(description="Ask the initiator to log out first.")] = True,
     ) -> None:
         """End a session."""
-        await service.sessions.end(tsih, ask=ask, who=_who(request))
+        await service.sessions.end(tsih, ask=ask, who=caller_of(request))
 
-    @app.get("/v1/portals")
-    async def portals() -> list[PortalView]:
+    @app.get("/v1/portals", response_model=list[PortalView])
+    async def portals() -> StreamingResponse:
         """Every portal, and whether it listens."""
-        return service.portals()
+        return json_list(sliced(service.each_portal()))
 
-    @app.get("/v1/backstores")
-    async def backstores() -> list[BackstoreView]:
+    @app.get("/v1/backstores", response_model=list[BackstoreView])
+    async def backstores() -> StreamingResponse:
         """Every backstore, as it runs."""
-        return service.backstores()
+        return json_list(sliced(service.each_backstore()))
 
     @app.get("/v1/version")
     async def show_version() -> VersionView:
@@ -128,18 +154,8 @@ async def _parsed(request: Request, take: Callable[[Any], Any]) -> Any:
     return await in_thread(parse, timeout=_READ_SECONDS)
 
 
-def _expected(if_match: str | None) -> int | None:
-    """The revision that was edited; None: any."""
+def _stated(if_match: str | None) -> int | None:
+    """The revision that was edited: who replaces a whole must say what it replaces. None: any."""
     if if_match is None:
         raise HTTPException(428, "send the ETag of the configuration that was edited as If-Match, or If-Match: *")
-    if if_match.strip() == "*":
-        return None
-    match = _ETAG.fullmatch(if_match.strip())
-    if match is None:
-        raise HTTPException(412, "If-Match is not an ETag of a configuration")
-    return int(match[1])
-
-
-def _who(request: Request) -> str:
-    """The peer, for the audit trail; the control socket puts the user's number where TCP has a port."""
-    return "unknown" if request.client is None else f"{request.client.host} {request.client.port}"
+    return expected_revision(if_match)

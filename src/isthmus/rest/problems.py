@@ -37,7 +37,7 @@ class Problem(BaseModel):
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
-    for status in (400, 404, 409, 412, 422, 428, 500)
+    for status in (400, 401, 404, 405, 409, 412, 413, 422, 428, 500, 503, 504)
 }
 """The errors of every route, for OpenAPI."""
 
@@ -65,6 +65,8 @@ def add_handlers(app: FastAPI) -> None:
         IsthmusError: _known,
         RequestValidationError: _malformed,
         HTTPException: _of_http,
+        TimeoutError: _too_late,
+        Exception: _unexpected,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
@@ -77,6 +79,15 @@ async def _known(_request: Request, error: IsthmusError) -> JSONResponse:
     if isinstance(error, ConfigurationError):
         return respond(status, error.problem, remedy=error.remedy)
     return respond(status, str(error))
+
+
+async def _too_late(_request: Request, _error: TimeoutError) -> JSONResponse:
+    return respond(504, "it was not done in time, and may be done yet: look again")
+
+
+async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
+    """A bug of ours: the log has it, and nobody else."""
+    return respond(500, "an internal error: the daemon's log has it")
 
 
 async def _malformed(_request: Request, error: RequestValidationError) -> JSONResponse:

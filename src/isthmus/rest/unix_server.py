@@ -1,24 +1,22 @@
 """HTTP on a unix socket: who may connect is settled by the socket's mode, and by the credentials of the peer."""
 
 import asyncio
-import contextlib
 import grp
-import logging
 import os
 import socket
 import stat
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import structlog
-import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from isthmus import events
 from isthmus.errors import ConfigurationError
+from isthmus.management.callers import Caller
+from isthmus.rest.callers import with_caller
+from isthmus.rest.http_server import HttpServer, ProblemProtocol
 
 __all__ = ["ControlServer", "open_control_socket"]
 
@@ -33,10 +31,8 @@ _FORBIDDEN: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/proble
 _FORBIDDEN_BODY: Final = (
     b'{"type":"about:blank","title":"Forbidden","status":403,"detail":"this daemon is another user\'s"}'
 )
-_STOP_SECONDS: Final = 2
+FACE: Final = "control socket"
 _STRANGER_SECONDS: Final = 5.0
-
-_log = structlog.get_logger()
 
 
 def open_control_socket(path: Path, group: str | None = None) -> socket.socket:
@@ -57,7 +53,8 @@ def open_control_socket(path: Path, group: str | None = None) -> socket.socket:
         finally:
             os.umask(before)
         if group is not None:
-            os.chown(path, -1, gid)
+            if path.stat().st_gid != gid:  # With its own group, a service needs no right to give files away.
+                os.chown(path, -1, gid)
             path.chmod(_WITH_GROUP)
         sock.listen(64)
         sock.setblocking(False)
@@ -109,43 +106,19 @@ class ControlServer:
 
     def __init__(self, app: FastAPI, sock: socket.socket, group: str | None = None) -> None:
         gid = None if group is None else _group_id(group)
-        config = uvicorn.Config(
-            app,
-            http=_checked(gid),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_STOP_SECONDS,
-        )
-        # Who starts and stops is the daemon; it says so itself.
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-        self._socket = sock
-        self._server = _Server(config)
-        self._task: asyncio.Task[None] | None = None
+        self._server = HttpServer(app, sock, protocol=_checked(gid))
 
     def start(self) -> None:
         """Answer from now on."""
-        self._task = asyncio.get_running_loop().create_task(self._server.serve([self._socket]))
+        self._server.start()
 
     async def stop(self) -> None:
         """Answer what is being asked, then no more."""
-        self._server.should_exit = True
-        if self._task is not None:
-            await self._task
+        await self._server.stop()
 
 
-class _Server(uvicorn.Server):
-    @override
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are the daemon's own business."""
-        yield
-
-
-class _PeerChecked(H11Protocol):
-    """Takes the credentials of the peer as its address: ("uid", its number)."""
+class _PeerChecked(ProblemProtocol):
+    """Takes the credentials of the peer for the audit trail, and as its address: ("uid", its number)."""
 
     group: ClassVar[int | None] = None
     """Whose members may ask, beside this user and root."""
@@ -155,13 +128,14 @@ class _PeerChecked(H11Protocol):
         sock = transport.get_extra_info("socket")
         pid, uid, gid = _credentials(sock)
         if uid not in {0, os.geteuid()} and self.group not in {gid, *_groups(sock)}:
-            _log.warning("refused at the control socket", uid=uid, gid=gid, pid=pid)
+            events.emit(events.CONTROL_REFUSED, uid=uid, gid=gid, pid=pid, reason="the daemon is another user's")
             self.transport = transport
             # Who asks is answered; who does not has nothing to wait for here.
             asyncio.get_running_loop().call_later(_STRANGER_SECONDS, transport.close)
             return
         super().connection_made(transport)
         self.client = ("uid", uid)
+        self.app = with_caller(self.app, Caller(face=FACE, uid=uid, gid=gid, pid=pid))
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -11,13 +11,16 @@ from isthmus.config.changes import (
     DeleteBackstore,
     DeleteTarget,
     ResizeBackstore,
+    SetAccounts,
     SetAluaGroups,
     SetBackstoreAttributes,
     SetDiscoveryAuthentication,
+    SetOptions,
     chap_text,
     settings_text,
 )
 from isthmus.config.model import (
+    Account,
     AluaGroup,
     Backstore,
     BackstoreKey,
@@ -161,3 +164,23 @@ def test_settings_are_told_with_their_defaults() -> None:
 def test_of_a_secret_only_its_change_is_told(old: Chap, new: Chap, text: str) -> None:
     """Names are shown, secrets are not."""
     assert chap_text(old, new) == text
+
+
+def test_what_is_kept_for_other_commands() -> None:
+    """Accounts and options: what comes, goes and changes is told, and no secret."""
+    old, new = (Account("a", "one"), Account("b", "two")), (Account("b", "three"), Account("c", "four"))
+    change = SetAccounts(old=old, accounts=new)
+    assert change.apply(BEFORE).accounts == new
+    assert str(change) == "~ /iscsi accounts: +'c', -'a', 'b' password changed"
+    everywhere = SetOptions(target=None, old={"x": 1}, options={"x": 2, "y": "z"})
+    assert everywhere.apply(BEFORE).options == {"x": 2, "y": "z"}
+    assert str(everywhere) == "~ /iscsi option x: 1 -> 2, y: unset -> z"
+    of_one = SetOptions(target=ONE, old={}, options={"x": 2})
+    assert of_one.apply(BEFORE).targets[ONE].options == {"x": 2}
+    assert str(of_one) == f"~ /iscsi/{ONE} option x: unset -> 2"
+
+
+def test_further_users_are_told_of() -> None:
+    """Without their secrets."""
+    old, new = Chap(userid="a", password="one"), Chap(userid="a", password="one", others=(Account("b", "two"),))
+    assert chap_text(old, new) == "other users: +'b'"

@@ -1,11 +1,21 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.config.document import Dumper, dump, load
-from isthmus.config.model import BackstoreKey, Configuration, MappedLun, Portal
+from isthmus.config.model import (
+    Backstore,
+    BackstoreKey,
+    Configuration,
+    InitiatorGroup,
+    MappedLun,
+    Portal,
+    PortalGroup,
+    Target,
+)
 from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
 from tests.support.configurations import configurations
@@ -99,7 +109,8 @@ def test_what_rtslib_saves_is_understood() -> None:
     configuration, _ = load(json.dumps(RTSLIB))
     store = configuration.backstores[BackstoreKey("fileio", "disk01")]
     assert (store.path, store.size, store.write_back) == ("/srv/iscsi/disk01.img", 107374182400, True)
-    assert store.attributes == {"emulate_tpu": 1, "emulate_write_cache": 1}
+    assert store.attributes == {"emulate_tpu": 1, "hw_queue_depth": 128}
+    assert store.attribute("emulate_write_cache") == 1
     assert store.options == {"aio": False}
     (group,) = configuration.targets[IscsiName(TARGET)].portal_groups
     assert group.portals == (Portal("::", 3260),)
@@ -118,6 +129,29 @@ def test_what_cannot_be_honoured_is_told() -> None:
     for expected in ("'loopback' is left out", "no setting 'invented'", "ErrorRecoveryLevel", "pi_prot_type"):
         assert expected in told
     assert f"/iscsi/{TARGET}/tpg1" in told
+
+
+def test_what_lio_does_not_know_is_saved_only_where_it_is_used() -> None:
+    """A file without extensions says nothing that rtslib has not heard of."""
+    plain = PortalGroup(tag=1)
+    disk = Backstore(key=BackstoreKey("ramdisk", "r0"), size=512, unit_serial="1")
+    saved = json.loads(dump(Configuration(backstores={disk.key: disk}, targets=with_groups(plain))))
+    (entry,) = saved["targets"][0]["tpgs"]
+    assert "initiator_groups" not in entry
+    assert not {name for name in entry["attributes"] if name.startswith(("allowed", "redirect", "max_s", "per_portal"))}
+    assert not {name for name in saved["storage_objects"][0]["attributes"] if name.startswith("limit")}
+    used = PortalGroup(
+        tag=1, attributes={"allowed_addresses": "192.0.2.7"}, initiator_groups=(InitiatorGroup(name="web"),)
+    )
+    (entry,) = json.loads(dump(Configuration(targets=with_groups(used))))["targets"][0]["tpgs"]
+    assert entry["attributes"]["allowed_addresses"] == "192.0.2.7"
+    assert entry["initiator_groups"] == [{"name": "web", "initiators": [], "mapped_luns": [], "attributes": {}}]
+
+
+def with_groups(*groups: PortalGroup) -> dict[IscsiName, Target]:
+    """One target with these groups."""
+    name = IscsiName(TARGET)
+    return {name: Target(name=name, portal_groups=groups)}
 
 
 @settings(max_examples=50)
@@ -198,3 +232,25 @@ def test_a_dumper_writes_what_dump_writes(several: list[Configuration]) -> None:
         text = dumper.dump(configuration)
         assert text == dump(configuration)
         assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"
+
+
+USER_AND_PSCSI: list[dict[str, Any]] = [
+    {"plugin": "user", "name": "q", "wwn": "q", "size": 1 << 20, "config": "qcow//srv/q.qcow2", "hw_max_sectors": 128},
+    {"plugin": "user", "name": "r", "wwn": "r", "size": 1 << 20, "config": "rbd/pool/image", "control": "x=1"},
+    {"plugin": "pscsi", "name": "cd", "dev": "/dev/sg0"},
+    {"plugin": "invented", "name": "i", "wwn": "i", "dev": "/dev/i"},
+]
+
+
+def test_what_cannot_work_here_is_kept_by_name() -> None:
+    """Storage of other programs, with all that they want to know, comes back as it was saved; rtslib has no wwn for pscsi."""
+    document = {"storage_objects": [{**entry, "attributes": {}, "alua_tpgs": []} for entry in USER_AND_PSCSI]}
+    configuration, remarks = load(json.dumps(document))
+    assert not remarks
+    saved = {entry["name"]: entry for entry in json.loads(dump(configuration))["storage_objects"]}
+    for entry in USER_AND_PSCSI:
+        again = saved[entry["name"]]
+        assert {name: again.get(name) for name in ("wwn", "dev", "config", "hw_max_sectors", "control")} == {
+            name: entry.get(name) for name in ("wwn", "dev", "config", "hw_max_sectors", "control")
+        }
+    assert load(dump(configuration)) == (configuration, [])

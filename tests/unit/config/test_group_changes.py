@@ -18,8 +18,20 @@ from isthmus.config.group_changes import (
     SetGroupAttributes,
     SetGroupChap,
     SetGroupParameters,
+    SetInitiatorGroups,
 )
-from isthmus.config.model import Backstore, BackstoreKey, Chap, Configuration, Lun, Portal, PortalGroup, Target
+from isthmus.config.model import (
+    Backstore,
+    BackstoreKey,
+    Chap,
+    Configuration,
+    InitiatorGroup,
+    Lun,
+    MappedLun,
+    Portal,
+    PortalGroup,
+    Target,
+)
 from isthmus.names import IscsiName
 
 DISK = BackstoreKey("ramdisk", "disk01")
@@ -28,9 +40,11 @@ TWO = IscsiName("iqn.2026-01.org.example:two")
 LUN, OTHER_LUN = Lun(number=0, backstore=DISK), Lun(number=7, backstore=DISK)
 PORTAL, OTHER_PORTAL = Portal("127.0.0.1"), Portal("::1", 3261)
 GROUP = PortalGroup(tag=1, portals=(PORTAL,), luns=(LUN,), chap=Chap(userid="a"))
-NEIGHBOUR = PortalGroup(tag=2, portals=(OTHER_PORTAL,), luns=(LUN,), enable=False)
+NEIGHBOUR = PortalGroup(tag=2, portals=(Portal("::1", 3262),), luns=(LUN,), enable=False)
 WHERE = f"/iscsi/{ONE}/tpg1"
 CHAP = Chap(userid="b", password="geheimgeheim")
+WEB = InitiatorGroup(name="web", initiators=("*:web*",), mapped_luns=(MappedLun(number=3, tpg_lun=0),))
+DB = InitiatorGroup(name="db", initiators=("*:db",), attributes={"max_sessions": 2})
 
 
 def with_group(*groups: PortalGroup) -> Configuration:
@@ -63,6 +77,10 @@ def with_group(*groups: PortalGroup) -> Configuration:
             dataclasses.replace(GROUP, parameters={"MaxOutstandingR2T": 4}),
         ),
         (SetGroupChap(target=ONE, tag=1, old=GROUP.chap, chap=CHAP), dataclasses.replace(GROUP, chap=CHAP)),
+        (
+            SetInitiatorGroups(target=ONE, tag=1, old=(), groups=(WEB, DB)),
+            dataclasses.replace(GROUP, initiator_groups=(WEB, DB)),
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -126,6 +144,18 @@ def test_portals_of_one_address_are_told_apart_by_the_port() -> None:
         (
             ChangeLun(target=ONE, tag=1, lun=dataclasses.replace(LUN, alias="root", alua_group="near")),
             f"~ {WHERE}/luns/lun0 ALUA group near, alias 'root'",
+        ),
+        (
+            SetInitiatorGroups(target=ONE, tag=1, old=(WEB,), groups=(DB,)),
+            f"~ {WHERE}/initiator_groups - web; + db (*:db, max_sessions=2)",
+        ),
+        (
+            SetInitiatorGroups(target=ONE, tag=1, old=(dataclasses.replace(WEB, initiators=()),), groups=(WEB,)),
+            f"~ {WHERE}/initiator_groups ~ web (*:web*, mapped_lun3 lun0 writable)",
+        ),
+        (
+            SetInitiatorGroups(target=ONE, tag=1, old=(WEB, DB), groups=(DB, WEB)),
+            f"~ {WHERE}/initiator_groups in the order db, web",
         ),
     ],
     ids=lambda value: type(value).__name__,

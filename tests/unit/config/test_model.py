@@ -1,17 +1,21 @@
 import pytest
 
+from isthmus.config.access_lists import AllowedInitiators
 from isthmus.config.model import (
+    Account,
     AluaGroup,
     Backstore,
     BackstoreKey,
     Chap,
     Configuration,
+    InitiatorGroup,
     Lun,
     MappedLun,
     NodeAcl,
     Portal,
     PortalGroup,
     Target,
+    secret_bytes,
 )
 from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
@@ -46,6 +50,23 @@ def test_a_portal_has_one_spelling() -> None:
     assert str(Portal("::1", 3261)) == "[::1]:3261"
 
 
+def test_initiator_groups_are_asked_in_the_order_that_they_have() -> None:
+    """Unlike node ACLs, of which at most one is meant; patterns are kept as names are."""
+    groups = (InitiatorGroup(name="z", initiators=("IQN.*",)), InitiatorGroup(name="a"))
+    group = PortalGroup(tag=1, initiator_groups=groups)
+    assert [known.name for known in group.initiator_groups] == ["z", "a"]
+    assert group.initiator_groups[0].initiators == ("iqn.*",)
+
+
+def test_whom_a_portal_group_allows() -> None:
+    """Everybody, unless an attribute says otherwise."""
+    assert PortalGroup(tag=1).allowed == AllowedInitiators()
+    attributes = {"allowed_addresses": "192.0.2.7, ::1", "allowed_initiators": "!*:a", "allowed_match": "any"}
+    assert PortalGroup(tag=1, attributes=attributes).allowed == AllowedInitiators(
+        addresses=("192.0.2.7", "::1"), patterns=("!*:a",), any_will_do=True
+    )
+
+
 def test_secrets_do_not_show() -> None:
     """A repr, which may reach a log, has the names only."""
     chap = Chap(userid="user", password="geheimgeheim", mutual_userid="target", mutual_password="auchgeheim123")
@@ -62,7 +83,7 @@ def test_secrets_do_not_show() -> None:
         (lambda: PortalGroup(tag=0), "cannot be the tag"),
         (lambda: AluaGroup(name="x", alua_group_id=70000), "cannot identify"),
         (lambda: Chap(password="x" * 256), "longer than 255 bytes"),
-        (lambda: Backstore(key=DISK, unit_serial="1", attributes={"block_size": 1024}), "neither 512 nor 4096"),
+        (lambda: Backstore(key=DISK, unit_serial="1", attributes={"block_size": 1024}), "not one of 512, 4096"),
         (lambda: PortalGroup(tag=1, portals=(Portal("::1"), Portal("[::1]"))), "is there twice"),
         (lambda: PortalGroup(tag=1, luns=(Lun(number=1, backstore=DISK),) * 2), "LUN 1 is there twice"),
         (lambda: NodeAcl(name=INITIATOR, mapped_luns=(MappedLun(number=1, tpg_lun=0),) * 2), "is there twice"),
@@ -73,6 +94,24 @@ def test_secrets_do_not_show() -> None:
             "maps LUN 5, which the portal group does not have",
         ),
         (lambda: Target(name=TARGET, portal_groups=(PortalGroup(tag=1), PortalGroup(tag=1))), "is there twice"),
+        (
+            lambda: Target(
+                name=TARGET,
+                portal_groups=tuple(PortalGroup(tag=tag, portals=(Portal("::1"),)) for tag in (1, 2)),
+            ),
+            r"portal \[::1\]:3260 is there twice",
+        ),
+        (lambda: InitiatorGroup(name="a b"), "cannot name an initiator group"),
+        (lambda: InitiatorGroup(name="g", initiators=("a b",)), "initiator group g: 'a b' is not a pattern"),
+        (lambda: InitiatorGroup(name="g", initiators=("*", "*")), "is there twice"),
+        (lambda: InitiatorGroup(name="g", mapped_luns=(MappedLun(number=1, tpg_lun=0),) * 2), "is there twice"),
+        (lambda: PortalGroup(tag=1, initiator_groups=(InitiatorGroup(name="g"),) * 2), "is there twice"),
+        (
+            lambda: PortalGroup(
+                tag=1, initiator_groups=(InitiatorGroup(name="g", mapped_luns=(MappedLun(number=1, tpg_lun=3),)),)
+            ),
+            "g maps LUN 3, which the portal group does not have",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(make, complaint: str) -> None:  # type: ignore[no-untyped-def]
@@ -95,3 +134,39 @@ def test_check_finds_two_disks_of_one_serial_number() -> None:
     stores = {key: Backstore(key=key, unit_serial="same") for key in (DISK, other)}
     with pytest.raises(ConfigurationError, match="serial number same is there twice"):
         Configuration(backstores=stores).check()
+
+
+def test_a_user_is_there_once() -> None:
+    """And has a name and a secret."""
+    with pytest.raises(ConfigurationError, match="CHAP user alice is there twice"):
+        Chap(userid="alice", password="one", others=(Account("alice", "two"),))
+    with pytest.raises(ConfigurationError, match="lacks its name or its password"):
+        Account("alice", "")
+    assert Chap(userid="a", password="1", others=(Account("b", "2"),)).incoming == (
+        Account("a", "1"),
+        Account("b", "2"),
+    )
+    assert Chap(userid="a").incoming == ()
+
+
+def test_half_a_character_is_no_secret() -> None:
+    """A byte that is no UTF-8 is; one that never was a byte is not."""
+    assert secret_bytes("\udcff") == b"\xff"
+    with pytest.raises(ConfigurationError, match="half a character"):
+        Chap(userid="a", password="\ud800")
+
+
+def test_what_is_shared_with_a_valid_configuration_is_not_checked_again() -> None:
+    """And what is not shared is."""
+    key = BackstoreKey("ramdisk", "a")
+    group = PortalGroup(tag=1, luns=(Lun(number=0, backstore=key),))
+    name = IscsiName("iqn.2026-01.com.example:a")
+    targets = {name: Target(name=name, portal_groups=(group,))}
+    valid = Configuration(backstores={}, targets=targets)
+    Configuration(backstores=valid.backstores, targets=targets).check(valid)
+    with pytest.raises(ConfigurationError, match="which there is not"):
+        Configuration(backstores={}, targets=targets).check(valid)
+    with pytest.raises(ConfigurationError, match="which there is not"):
+        Configuration(backstores=valid.backstores, targets={name: Target(name=name, portal_groups=(group,))}).check(
+            valid
+        )

@@ -40,6 +40,11 @@ def test_parsing_is_idempotent(data: st.DataObject) -> None:
         (TPG_PARAMETERS, "HeaderDigest", "none, crc32c", "None,CRC32C"),
         (TPG_PARAMETERS, "InitialR2T", "no", "No"),
         (TPG_PARAMETERS, "TargetAlias", "a b", "a b"),
+        (TPG_ATTRIBUTES, "allowed_addresses", "192.0.2.0/24, all", "192.0.2.0/24,ALL"),
+        (TPG_ATTRIBUTES, "allowed_addresses", " ", ""),
+        (TPG_ATTRIBUTES, "allowed_initiators", "!*:Web1,*:web*", "!*:web1,*:web*"),
+        (TPG_ATTRIBUTES, "redirect_address", "[2001:DB8::1]", "2001:db8::1"),
+        (TPG_ATTRIBUTES, "redirect_address", "", ""),
     ],
 )
 def test_values_as_people_write_them(table: SettingTable, name: str, value: str, kept: object) -> None:
@@ -57,6 +62,10 @@ def test_values_as_people_write_them(table: SettingTable, name: str, value: str,
         (TPG_PARAMETERS, "HeaderDigest", "None,none", "names a value twice"),
         (TPG_PARAMETERS, "TargetAlias", "a" * 256, "longer than 255 bytes"),
         (TPG_PARAMETERS, "ErrorRecoveryLevel", 2, "can only be 0 here"),
+        (TPG_ATTRIBUTES, "allowed_addresses", "host", "is not an address"),
+        (TPG_ATTRIBUTES, "allowed_addresses", "192.0.2.7,,", "is not an address"),
+        (TPG_ATTRIBUTES, "allowed_initiators", "a*,A*", "names a pattern twice"),
+        (TPG_ATTRIBUTES, "redirect_address", "a,b", "neither an IP address nor a host name"),
         (ACL_ATTRIBUTES, "colour", "red", "has no setting 'colour'"),
     ],
 )
@@ -74,3 +83,19 @@ def test_with_defaults_gives_every_setting() -> None:
     assert everything["nopin_timeout"] == 5
     assert everything["dataout_timeout"] == 3
     assert len(everything) == len(list(ACL_ATTRIBUTES))
+
+
+def test_fields_of_scsi_commands_hold_printable_ascii() -> None:
+    """As much of it as they have room for; blanks at the end are only padding."""
+    assert BACKSTORE_ATTRIBUTES.parse("vendor_id", "ACME    ") == "ACME"
+    for wrong in ("ACME AG GmbH", "Ä", "A\n"):
+        with pytest.raises(ConfigurationError, match="at most 8 printable ASCII characters"):
+            BACKSTORE_ATTRIBUTES.parse("vendor_id", wrong)
+
+
+def test_designators_are_written_in_hexadecimal() -> None:
+    """With all their digits."""
+    assert BACKSTORE_ATTRIBUTES.parse("naa_id", "0x50014051234567AB") == "50014051234567ab"
+    for wrong in ("50014", "xyz", "5001405123456789zz"):
+        with pytest.raises(ConfigurationError, match="16 or 32 hexadecimal digits"):
+            BACKSTORE_ATTRIBUTES.parse("naa_id", wrong)

@@ -1,8 +1,11 @@
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from isthmus.config.document import dump, load
 from isthmus.config.model import Backstore, BackstoreKey, Configuration
@@ -168,3 +171,66 @@ def test_what_somebody_else_wrote_is_kept_as_a_backup(tmp_path: Path) -> None:
     store.path.write_text(dump(configuration(2)))
     store.save(configuration(3))
     assert load(store.backups()[0].read_text())[0] == configuration(2)
+
+
+STEPS = ["open", "fsync", "link", "rename", "unlink", "close"]
+
+
+@pytest.mark.parametrize("survivor", range(40))
+def test_a_crash_between_any_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survivor: int) -> None:
+    """After it there is the old configuration, whole, or the new one; and the next save works."""
+    store = ConfigurationStore(tmp_path)
+    for number in (1, 2):
+        store.save(configuration(number))
+    left = survivor
+
+    class Crash(BaseException):
+        pass
+
+    def dying(function: Any) -> Any:
+        def step(*args: Any, **options: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Crash  # From here on nothing is done any more, not even what would tidy up.
+            return function(*args, **options)
+
+        return step
+
+    for name in STEPS:
+        monkeypatch.setattr(os, name, dying(getattr(os, name)))
+    died = False
+    try:
+        store.save(configuration(3))
+        store.compress_backups()
+    except Crash:
+        died = True
+    monkeypatch.undo()
+    loaded = ConfigurationStore(tmp_path).load()
+    assert loaded.configuration in (configuration(2), configuration(3))
+    assert (loaded.source, loaded.problems) == (store.path, ())
+    again = ConfigurationStore(tmp_path)
+    again.save(configuration(4))
+    again.compress_backups()
+    assert again.load().configuration == configuration(4)
+    assert again.backups()
+    assert died or survivor > 10, "the steps are not those of the store any more"
+
+
+@given(st.integers(0, 10_000))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_a_file_cut_anywhere_is_not_taken(tmp_path: Path, length: int) -> None:
+    """Not even if what is left of it is JSON: what is cut off at its end is never missing in silence."""
+    directory = tmp_path / str(length)
+    store = ConfigurationStore(directory)
+    for number in (1, 2):
+        store.save(configuration(number))
+    whole = store.path.read_bytes()
+    cut = whole[: length % (len(whole) - 1)]
+    store.path.write_bytes(cut)
+    loaded = store.load()
+    assert loaded.configuration == configuration(1)
+    assert loaded.problems
+    store.save(configuration(3))
+    assert load(store.backups()[0].read_text())[0] == configuration(1)
+    assert (directory / "saveconfig.json.damaged.1").read_bytes() == cut

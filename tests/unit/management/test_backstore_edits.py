@@ -62,7 +62,7 @@ WRONG: list[tuple[Callable[[Configuration], Configuration], str]] = [
     ),
     (lambda c: edits.delete_backstore(c, BackstoreKey("block", "x")), "there is no /backstores/block/x"),
     (lambda c: edits.set_backstore_attributes(c, DISK, {"emulate_tpu": 7}), "neither 1 nor 0"),
-    (lambda c: edits.set_backstore_attributes(c, DISK, {"block_size": 1024}), "neither 512 nor 4096"),
+    (lambda c: edits.set_backstore_attributes(c, DISK, {"block_size": 1024}), "not one of 512, 4096"),
     (lambda c: edits.set_backstore_size(c, DISK, 0), "cannot have 0 bytes"),
 ]
 

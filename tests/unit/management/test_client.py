@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from isthmus.config.document import dump
-from isthmus.config.model import Configuration, DiscoveryAuthentication
+from isthmus.config.model import BackstoreKey, Configuration, DiscoveryAuthentication
 from isthmus.errors import ConfigurationError
 from isthmus.management.client import Client
 from isthmus.management.errors import BusyError, DaemonError, DaemonUnreachableError, RevisionConflictError
@@ -84,6 +84,68 @@ def test_a_configuration_is_fetched_once(peer: Peer) -> None:
     assert first == (NEW, 7)
     assert again[0] is first[0]
     assert peer.asked[1][2]["If-None-Match"] == '"7"'
+
+
+STREAM = (
+    ":\n\nid: 4\nevent: reset\ndata: "
+    + json.dumps({"id": 4, "time": 1.0, "event": "reset", "level": "warning", "values": {"lun": 0}})
+    + "\n\n:\n\n"
+)
+
+
+def test_events_are_followed(peer: Peer) -> None:
+    """Up to the end of the daemon."""
+    peer.answer(200, STREAM)
+    [view] = peer.client.follow_events(recent=5)
+    assert (view.id, view.event, view.values) == (4, "reset", {"lun": 0})
+    assert peer.asked[0][:2] == ("GET", "/v1/events/stream?recent=5")
+
+
+def test_events_that_cannot_be_followed(peer: Peer) -> None:
+    """The daemon says why."""
+    peer.answer(503, {"detail": "64 streams of events are open already"})
+    with pytest.raises(DaemonError, match="64 streams"):
+        list(peer.client.follow_events())
+    peer.path.unlink()
+    with pytest.raises(DaemonUnreachableError, match="no daemon"):
+        list(peer.client.follow_events())
+
+
+def test_what_was_done_and_has_happened(peer: Peer) -> None:
+    """Lists, as the daemon has them."""
+    peer.answer(200, [{"id": 4, "time": 1.0, "event": "reset", "level": "warning", "values": {}}])
+    peer.answer(200, [{"action": "configuration changed"}])
+    assert [view.event for view in peer.client.events(7)] == ["reset"]
+    assert peer.client.audit(8) == [{"action": "configuration changed"}]
+    assert [asked[1] for asked in peer.asked] == ["/v1/events?recent=7", "/v1/audit?limit=8"]
+
+
+def test_usage_is_read_in_full(peer: Peer) -> None:
+    """With what it consists of."""
+    latency = dict.fromkeys(("commands", "mean", "p50", "p90", "p99", "p99_9", "longest"), 1) | {"buckets": [[0.5, 1]]}
+    names = ("read_commands", "write_commands", "bytes_read", "bytes_written", "bytes_verified")
+    usage = dict.fromkeys((*names, "read_errors", "write_errors", "verify_errors"), 2) | {"read_latency": latency}
+    peer.answer(200, [{"path": "/backstores/fileio/a", "usage": usage}])
+    lun = {"lun": 0, "backstore": "/backstores/fileio/a", "usage": usage}
+    peer.answer(200, [{"tsih": 1, "initiator_name": "a", "target_name": "b", "usage": usage, "luns": [lun]}])
+    [backstore] = peer.client.backstore_usage(buckets=True)
+    assert backstore.usage.read_latency is not None
+    assert (backstore.usage.read_latency.p99, backstore.usage.write_latency) == (1, None)
+    [session] = peer.client.session_usage()
+    assert session.luns[0].usage == session.usage == backstore.usage
+    assert [asked[1] for asked in peer.asked] == [
+        "/v1/statistics/backstores?buckets=true",
+        "/v1/statistics/sessions?buckets=false",
+    ]
+
+
+def test_metrics_are_text(peer: Peer) -> None:
+    """As Prometheus gets them."""
+    peer.answer(200, "isthmus_targets 1\n")
+    assert peer.client.metrics() == "isthmus_targets 1\n"
+    peer.path.unlink()
+    with pytest.raises(DaemonUnreachableError):
+        peer.client.metrics()
 
 
 def test_only_what_differs_is_put_back(peer: Peer) -> None:
@@ -163,3 +225,12 @@ def test_lists_are_read(peer: Peer) -> None:
     assert [view.size for view in client.backstores()] == [512]
     assert client.sessions() == []
     assert client.portals() == []
+
+
+def test_a_backstore_is_started(peer: Peer) -> None:
+    """By its kind and name, and what is to become of lost reservations."""
+    peer.answer(204)
+    peer.client.start_backstore(BackstoreKey("fileio", "a"), "forget")
+    [(method, path, _, body)] = peer.asked
+    assert (method, path) == ("POST", "/v1/backstores/fileio/a/start")
+    assert body == {"lost_reservations": "forget"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from isthmus.config.document import dump
-from isthmus.config.model import Chap, Configuration, DiscoveryAuthentication, NodeAcl, PortalGroup, Target
+from isthmus.config.model import Account, Chap, Configuration, DiscoveryAuthentication, NodeAcl, PortalGroup, Target
 from isthmus.errors import ConfigurationError
 from isthmus.management.secrets import KEPT, hide_secrets, resolve_secrets
 from isthmus.names import IscsiName
@@ -54,3 +54,20 @@ def test_what_has_no_secret_stays_the_same_object() -> None:
     """So that comparing and writing it again costs nothing."""
     plain = everywhere(Chap())
     assert hide_secrets(plain).targets[TARGET] is plain.targets[TARGET]
+
+
+def test_the_secrets_of_further_users_are_secrets() -> None:
+    """Those of a target, and those that are only known by name."""
+    others = (Account("two", "geheimgeheim2"), Account("three", "geheimgeheim3"))
+    running = dataclasses.replace(everywhere(dataclasses.replace(SECRET, others=others)), accounts=others)
+    hidden = hide_secrets(running)
+    assert "geheim" not in dump(hidden)
+    assert resolve_secrets(hidden, running) == running
+
+
+def test_a_kept_secret_stays_with_its_user() -> None:
+    """Whichever of several users comes first, each keeps the secret that is its own."""
+    running = everywhere(Chap(userid="one", password="geheim1", others=(Account("two", "geheim2"),)))
+    moved = everywhere(Chap(userid="two", password=KEPT, others=(Account("one", KEPT),)))
+    wanted = everywhere(Chap(userid="two", password="geheim2", others=(Account("one", "geheim1"),)))
+    assert resolve_secrets(moved, running) == wanted

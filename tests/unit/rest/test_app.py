@@ -10,6 +10,7 @@ import pytest
 from isthmus.config.document import dump
 from isthmus.config.model import Chap, Configuration, DiscoveryAuthentication
 from isthmus.errors import ConfigurationError
+from isthmus.management.callers import Caller
 from isthmus.management.patch import difference, dump_patch
 from isthmus.management.secrets import KEPT
 from isthmus.management.views import ApplyReport, VersionView
@@ -19,6 +20,7 @@ from tests.support.service import Running, disk, running_service, target
 
 VERSION = VersionView(version="1", pid=1, started=0.0, state_directory="/x", loaded_from="")
 SECRET = DiscoveryAuthentication(enable=True, chap=Chap(userid="me", password="geheimgeheim"))
+GROUP = "/v1/targets/{name}/portal-groups/{tag}"
 
 
 class Api:
@@ -28,8 +30,8 @@ class Api:
         self.running = running
         self.app = create_app(running.service, VERSION, self._reload)
 
-    async def _reload(self, who: str) -> ApplyReport:
-        assert who == "uid 1000"
+    async def _reload(self, who: Caller) -> ApplyReport:
+        assert str(who) == "control socket uid 1000 pid 42"
         raise ConfigurationError("there is no saved configuration", "what runs stays as it is")
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
@@ -126,4 +128,29 @@ async def test_the_interface_describes_itself(api: Api) -> None:
         "/v1/portals",
         "/v1/backstores",
         "/v1/version",
+        "/v1/events",
+        "/v1/events/stream",
+        "/v1/audit",
+        "/v1/backstores/{kind}/{name}",
+        "/v1/backstores/{kind}/{name}/start",
+        "/v1/discovery",
+        "/v1/targets",
+        "/v1/targets/{name}",
+        "/v1/targets/{name}/portal-groups",
+        GROUP,
+        f"{GROUP}/portals",
+        f"{GROUP}/portals/{{address}}/{{port}}",
+        f"{GROUP}/luns",
+        f"{GROUP}/luns/{{lun}}",
+        f"{GROUP}/acls",
+        f"{GROUP}/acls/{{initiator}}",
+        f"{GROUP}/acls/{{initiator}}/luns",
+        f"{GROUP}/acls/{{initiator}}/luns/{{lun}}",
+        f"{GROUP}/initiator-groups",
+        f"{GROUP}/initiator-groups/{{group}}",
+        f"{GROUP}/initiator-groups/{{group}}/luns",
+        f"{GROUP}/initiator-groups/{{group}}/luns/{{lun}}",
+        "/v1/statistics/backstores",
+        "/v1/statistics/sessions",
+        "/metrics",
     }

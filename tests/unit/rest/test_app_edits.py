@@ -1,58 +1,18 @@
 """What an edit over the socket has to say, and what it cannot be."""
 
-import contextlib
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
-from fastapi import FastAPI
 
 from isthmus.config.document import dump
 from isthmus.config.model import Configuration
 from isthmus.initiator.session import Session
 from isthmus.management.patch import difference, dump_patch
-from isthmus.management.views import ApplyReport, VersionView
-from isthmus.rest.app import create_app
-from tests.support.asgi import Answer, ask
-from tests.support.service import HOST, ONE, TWO, Running, disk, running_service, target
+from isthmus.management.views import ApplyReport
+from tests.support.api import BEFORE, REPORT, running_api
+from tests.support.service import HOST, ONE, TWO, disk, target
 
 CONFIGURATION = "/v1/configuration"
-VERSION = VersionView(version="1", pid=1, started=0.0, state_directory="/x", loaded_from="")
-REPORT = ApplyReport(revision=9, changes=("~ something",))
-BEFORE = target(disk("a"))
-
-
-@dataclass(slots=True)
-class Api:
-    """The application over a service that runs one target, with revision 2."""
-
-    app: FastAPI
-    running: Running
-    reloaded_by: list[str]
-
-    async def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        """One request."""
-        return await ask(self.app, method, path, body, headers)
-
-    @property
-    def configuration(self) -> Configuration:
-        """What runs."""
-        return self.running.service.configuration
-
-
-@contextlib.asynccontextmanager
-async def running_api() -> AsyncIterator[Api]:
-    """Its saved file can always be read again."""
-    asked: list[str] = []
-
-    async def reload(who: str) -> ApplyReport:
-        asked.append(who)
-        return REPORT
-
-    async with running_service() as running:
-        await running.put(BEFORE)
-        yield Api(create_app(running.service, VERSION, reload), running, asked)
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
@@ -128,7 +88,7 @@ async def test_the_saved_file_is_read_again_for_who_asks() -> None:
     async with running_api() as api:
         answer = await api.ask("POST", f"{CONFIGURATION}/reload")
         assert (answer.status, ApplyReport.read(answer.value)) == (200, REPORT)
-        assert api.reloaded_by == ["uid 1000"]
+        assert api.reloaded_by == ["control socket uid 1000 pid 42"]
 
 
 async def test_a_session_is_ended_by_its_tsih() -> None:

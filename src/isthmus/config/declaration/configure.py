@@ -7,6 +7,7 @@ from typing import Final
 
 from isthmus.config.declaration.errors import DocumentError, at
 from isthmus.config.declaration.models import (
+    AccountDeclaration,
     AluaGroupDeclaration,
     BackstoreDeclaration,
     ChapDeclaration,
@@ -14,17 +15,20 @@ from isthmus.config.declaration.models import (
     DiscoveryDeclaration,
     GroupDeclaration,
     InitiatorDeclaration,
+    InitiatorGroupDeclaration,
     MappedLunDeclaration,
     PortalDeclaration,
     TargetDeclaration,
 )
 from isthmus.config.model import (
+    Account,
     AluaGroup,
     Backstore,
     BackstoreKey,
     Chap,
     Configuration,
     DiscoveryAuthentication,
+    InitiatorGroup,
     Lun,
     MappedLun,
     NodeAcl,
@@ -36,6 +40,7 @@ from isthmus.config.settings import (
     ACL_ATTRIBUTES,
     ALUA_GROUP_PARAMETERS,
     BACKSTORE_ATTRIBUTES,
+    INITIATOR_GROUP_ATTRIBUTES,
     TPG_ATTRIBUTES,
     TPG_PARAMETERS,
     SettingTable,
@@ -97,7 +102,13 @@ class _Builder:
                 targets[target.name] = target
         with at("discovery"):
             discovery = self._discovery(self._declaration.discovery)
-        configuration = Configuration(backstores=self._backstores, targets=targets, discovery=discovery)
+        configuration = Configuration(
+            backstores=self._backstores,
+            targets=targets,
+            discovery=discovery,
+            accounts=self._accounts("accounts", self._declaration.accounts),
+            options=dict(self._declaration.options),
+        )
         configuration.check()
         return configuration
 
@@ -140,12 +151,13 @@ class _Builder:
 
     def _target(self, name: str, declared: TargetDeclaration) -> Target:
         if declared.portal_groups is None:
-            return Target(name=IscsiName(name), portal_groups=(self._group(1, declared),))
+            only = self._group(1, declared)
+            return Target(name=IscsiName(name), portal_groups=(only,), options=dict(declared.options))
         groups = []
         for index, group in enumerate(declared.portal_groups):
             with at("portal_groups", index):
                 groups.append(self._group(group.tag, group))
-        return Target(name=IscsiName(name), portal_groups=tuple(groups))
+        return Target(name=IscsiName(name), portal_groups=tuple(groups), options=dict(declared.options))
 
     def _group(self, tag: int, declared: GroupDeclaration) -> PortalGroup:
         luns = self._luns(declared)
@@ -162,6 +174,7 @@ class _Builder:
             portals=_portals(declared.portals),
             luns=luns,
             node_acls=self._node_acls(declared.initiators, luns),
+            initiator_groups=_initiator_groups(declared.initiator_groups, luns),
         )
 
     def _luns(self, declared: GroupDeclaration) -> tuple[Lun, ...]:
@@ -223,7 +236,16 @@ class _Builder:
                 mutual_password=self._secret(
                     "mutual_", declared.mutual_user, declared.mutual_secret_file, declared.mutual_secret
                 ),
+                others=self._accounts("others", declared.others),
             )
+
+    def _accounts(self, where: str, declared: tuple[AccountDeclaration, ...]) -> tuple[Account, ...]:
+        accounts = []
+        for index, account in enumerate(declared):
+            with at(where, index):
+                secret = self._secret("", account.user, account.secret_file, account.secret)
+                accounts.append(Account(account.user, secret))
+        return tuple(accounts)
 
     def _secret(self, prefix: str, user: str, file: str | None, secret: str | None) -> str:
         if file is not None and secret is not None:
@@ -277,7 +299,26 @@ def _portals(declared: tuple[PortalDeclaration, ...]) -> tuple[Portal, ...]:
     return tuple(portals)
 
 
-def _mapped_luns(declared: InitiatorDeclaration, luns: tuple[Lun, ...]) -> tuple[MappedLun, ...]:
+def _initiator_groups(
+    declared: tuple[InitiatorGroupDeclaration, ...], luns: tuple[Lun, ...]
+) -> tuple[InitiatorGroup, ...]:
+    groups = []
+    for index, group in enumerate(declared):
+        with at("initiator_groups", index):
+            groups.append(
+                InitiatorGroup(
+                    name=group.name,
+                    initiators=group.initiators,
+                    mapped_luns=_mapped_luns(group, luns),
+                    attributes=_settings(INITIATOR_GROUP_ATTRIBUTES, group.attributes, "attributes"),
+                )
+            )
+    return tuple(groups)
+
+
+def _mapped_luns(
+    declared: InitiatorDeclaration | InitiatorGroupDeclaration, luns: tuple[Lun, ...]
+) -> tuple[MappedLun, ...]:
     if declared.luns is None:
         return tuple(MappedLun(number=lun.number, tpg_lun=lun.number, write_protect=declared.read_only) for lun in luns)
     known = {lun.number for lun in luns}

@@ -5,12 +5,14 @@ from typing import Final
 
 from isthmus.config.declaration.configure import writes_back
 from isthmus.config.declaration.models import (
+    AccountDeclaration,
     AluaGroupDeclaration,
     BackstoreDeclaration,
     ChapDeclaration,
     Declaration,
     DiscoveryDeclaration,
     InitiatorDeclaration,
+    InitiatorGroupDeclaration,
     LunDeclaration,
     MappedLunDeclaration,
     PortalDeclaration,
@@ -19,12 +21,14 @@ from isthmus.config.declaration.models import (
     TargetDeclaration,
 )
 from isthmus.config.model import (
+    Account,
     AluaGroup,
     Backstore,
     BackstoreKey,
     Chap,
     Configuration,
     DiscoveryAuthentication,
+    InitiatorGroup,
     MappedLun,
     NodeAcl,
     PortalGroup,
@@ -46,6 +50,8 @@ def declare(configuration: Configuration) -> Declaration:
         discovery=_discovery(configuration.discovery),
         backstores={names[key]: _backstore(store, names[key]) for key, store in configuration.backstores.items()},
         targets={str(name): _target(target, names) for name, target in configuration.targets.items()},
+        accounts=_accounts(configuration.accounts),
+        options=dict(configuration.options),
     )
 
 
@@ -71,6 +77,14 @@ def _chap(chap: Chap) -> ChapDeclaration | None:
         secret=_secret(chap.userid, chap.password),
         mutual_user=chap.mutual_userid,
         mutual_secret=_secret(chap.mutual_userid, chap.mutual_password),
+        others=_accounts(chap.others),
+    )
+
+
+def _accounts(accounts: tuple[Account, ...]) -> tuple[AccountDeclaration, ...]:
+    return tuple(
+        AccountDeclaration(user=account.userid, secret=_secret(account.userid, account.password))
+        for account in accounts
     )
 
 
@@ -108,8 +122,9 @@ def _target(target: Target, names: dict[BackstoreKey, str]) -> TargetDeclaration
     groups = [_group(group, names) for group in target.portal_groups]
     if [group.tag for group in target.portal_groups] == [_ONLY_TAG]:
         fields = groups[0].model_fields_set - {"tag"}
-        return TargetDeclaration(**{name: getattr(groups[0], name) for name in fields})
-    return TargetDeclaration(portal_groups=tuple(groups))
+        values = {name: getattr(groups[0], name) for name in fields}
+        return TargetDeclaration(**values, options=dict(target.options))
+    return TargetDeclaration(portal_groups=tuple(groups), options=dict(target.options))
 
 
 def _group(group: PortalGroup, names: dict[BackstoreKey, str]) -> PortalGroupDeclaration:
@@ -127,6 +142,7 @@ def _group(group: PortalGroup, names: dict[BackstoreKey, str]) -> PortalGroupDec
             for lun in group.luns
         ),
         initiators=tuple(_initiator(acl, group) for acl in group.node_acls),
+        initiator_groups=tuple(_initiator_group(initiators, group) for initiators in group.initiator_groups),
     )
 
 
@@ -139,16 +155,37 @@ def _attributes(group: PortalGroup) -> dict[str, Value]:
 
 
 def _initiator(acl: NodeAcl, group: PortalGroup) -> InitiatorDeclaration:
-    read_only = bool(acl.mapped_luns) and all(mapped.write_protect for mapped in acl.mapped_luns)
-    everything = tuple(MappedLun(number=lun.number, tpg_lun=lun.number, write_protect=read_only) for lun in group.luns)
+    read_only, luns = _seen(acl.mapped_luns, group)
     return InitiatorDeclaration(
         name=str(acl.name),
         tag=acl.tag,
         read_only=read_only,
         chap=_chap(acl.chap),
-        luns=None if acl.mapped_luns == everything else tuple(_mapped(lun, read_only) for lun in acl.mapped_luns),
+        luns=luns,
         attributes=dict(acl.attributes),
     )
+
+
+def _initiator_group(initiators: InitiatorGroup, group: PortalGroup) -> InitiatorGroupDeclaration:
+    read_only, luns = _seen(initiators.mapped_luns, group)
+    return InitiatorGroupDeclaration(
+        name=initiators.name,
+        initiators=initiators.initiators,
+        read_only=read_only,
+        luns=luns,
+        attributes=dict(initiators.attributes),
+    )
+
+
+def _seen(
+    mapped_luns: tuple[MappedLun, ...], group: PortalGroup
+) -> tuple[bool, tuple[MappedLunDeclaration, ...] | None]:
+    """`read_only` and `luns` of whoever has these mapped LUNs."""
+    read_only = bool(mapped_luns) and all(mapped.write_protect for mapped in mapped_luns)
+    everything = tuple(MappedLun(number=lun.number, tpg_lun=lun.number, write_protect=read_only) for lun in group.luns)
+    if mapped_luns == everything:
+        return read_only, None
+    return read_only, tuple(_mapped(lun, read_only) for lun in mapped_luns)
 
 
 def _mapped(mapped: MappedLun, read_only: bool) -> MappedLunDeclaration:

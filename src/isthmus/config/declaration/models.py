@@ -27,11 +27,17 @@ from isthmus.config.settings import (
     ACL_ATTRIBUTES,
     ALUA_GROUP_PARAMETERS,
     BACKSTORE_ATTRIBUTES,
+    INITIATOR_GROUP_ATTRIBUTES,
     TPG_ATTRIBUTES,
     TPG_PARAMETERS,
+    Ascii,
     Choice,
     Flag,
+    Hexadecimal,
+    Host,
+    ListOf,
     Number,
+    OneOf,
     Setting,
     SettingTable,
     Text,
@@ -45,6 +51,7 @@ __all__ = [
     "DiscoveryDeclaration",
     "GroupDeclaration",
     "InitiatorDeclaration",
+    "InitiatorGroupDeclaration",
     "LunDeclaration",
     "MappedLunDeclaration",
     "PortalDeclaration",
@@ -68,16 +75,26 @@ def _setting_schema(setting: Setting) -> dict[str, Any]:
     if isinstance(kind, Flag):
         return {**described, "enum": [0, 1, False, True]}
     if isinstance(kind, Number):
-        return {**described, "type": "integer", "minimum": kind.low, "maximum": kind.high}
+        return {**described, "type": "integer", "minimum": 0 if kind.or_zero else kind.low, "maximum": kind.high}
+    if isinstance(kind, OneOf):
+        return {**described, "enum": list(kind.numbers)}
     if isinstance(kind, Choice):
         return {**described, "enum": list(kind.words)}
-    if isinstance(kind, Text):
+    if isinstance(kind, ListOf):
+        return {**described, "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+    if isinstance(kind, Host | Hexadecimal):
+        return {**described, "type": "string"}
+    if isinstance(kind, Text | Ascii):
         return {**described, "type": "string", "maxLength": kind.longest}
     word = f"({'|'.join(kind.words)})"
     return {**described, "type": "string", "pattern": f"^{word}(,{word})*$"}
 
 
 def _scalar(value: object) -> object:
+    if isinstance(value, list | tuple):
+        if any(not isinstance(item, str) or "," in item for item in value):
+            raise PydanticCustomError("texts", "a list of texts without commas is wanted here")
+        return ",".join(value)
     if not isinstance(value, bool | int | str):
         raise PydanticCustomError("scalar", "a text, a number, true or false is wanted here")
     return value
@@ -170,6 +187,16 @@ class _Part(BaseModel):
         return value
 
 
+class AccountDeclaration(_Part):
+    """A user and where its secret is."""
+
+    user: str
+    secret_file: str | None = None
+    """The file with its secret as the only line, closed to other users; relative to the document."""
+    secret: Secret | None = None
+    """`(kept)`: the secret that runs stays as it is."""
+
+
 class ChapDeclaration(_Part):
     """CHAP credentials. Whoever names a user says where its secret is."""
 
@@ -185,6 +212,8 @@ class ChapDeclaration(_Part):
     """As `secret_file`."""
     mutual_secret: Secret | None = None
     """As `secret`."""
+    others: Annotated[tuple[AccountDeclaration, ...], _List] = ()
+    """Further users that initiators may prove to be."""
 
 
 class DiscoveryDeclaration(_Part):
@@ -265,6 +294,18 @@ class MappedLunDeclaration(_Part):
         return self.lun if self == MappedLunDeclaration(lun=self.lun) else handler(self)
 
 
+MappedLuns = Annotated[
+    tuple[
+        Annotated[
+            MappedLunDeclaration,
+            BeforeValidator(_short_form("lun", int), json_schema_input_type=int | MappedLunDeclaration),
+        ],
+        ...,
+    ],
+    _List,
+]
+
+
 class InitiatorDeclaration(_Part):
     """An initiator that may log in."""
 
@@ -273,21 +314,22 @@ class InitiatorDeclaration(_Part):
     read_only: bool = False
     """It only reads, unless a LUN of its own says otherwise."""
     chap: ChapDeclaration | None = None
-    luns: (
-        Annotated[
-            tuple[
-                Annotated[
-                    MappedLunDeclaration,
-                    BeforeValidator(_short_form("lun", int), json_schema_input_type=int | MappedLunDeclaration),
-                ],
-                ...,
-            ],
-            _List,
-        ]
-        | None
-    ) = None
+    luns: MappedLuns | None = None
     """What it sees. Left out: every LUN of the portal group, under the same number."""
     attributes: Annotated[_Settings, _settings_schema(ACL_ATTRIBUTES)] = {}
+
+
+class InitiatorGroupDeclaration(_Part):
+    """Initiators that may log in and see the same, named by patterns."""
+
+    name: str
+    initiators: Annotated[tuple[str, ...], _List] = ()
+    """`*` stands for any characters, `?` for one; a leading `!` matches what the rest does not."""
+    read_only: bool = False
+    """They only read, unless a LUN says otherwise."""
+    luns: MappedLuns | None = None
+    """What they see. Left out: every LUN of the portal group, under the same number."""
+    attributes: Annotated[_Settings, _settings_schema(INITIATOR_GROUP_ATTRIBUTES)] = {}
 
 
 class GroupDeclaration(_Part):
@@ -331,6 +373,8 @@ class GroupDeclaration(_Part):
         _List,
     ] = ()
     """Who may log in."""
+    initiator_groups: Annotated[tuple[InitiatorGroupDeclaration, ...], _List] = ()
+    """Who may, too: the first group that an initiator matches counts, if it does not stand under `initiators`."""
 
 
 class PortalGroupDeclaration(GroupDeclaration):
@@ -346,15 +390,17 @@ class TargetDeclaration(GroupDeclaration):
         json_schema_extra={
             "anyOf": [
                 {"properties": {"portal_groups": {"type": "null"}}},
-                {"required": ["portal_groups"], "maxProperties": 1},
+                {"required": ["portal_groups"], "propertyNames": {"enum": ["portal_groups", "options"]}},
             ]
         }
     )
     portal_groups: Annotated[tuple[PortalGroupDeclaration, ...], _List] | None = None
+    options: dict[str, int | str] = {}
+    """What is kept for other targets' commands (tgtadm's number of the target, …)."""
 
     @model_validator(mode="after")
     def _in_one_place(self) -> Self:
-        others = self.model_fields_set - {"portal_groups"}
+        others = self.model_fields_set - {"portal_groups", "options"}
         if self.portal_groups is not None and others:
             raise PydanticCustomError(
                 "both_places", "{key} stands beside portal_groups: write it into one of them", {"key": min(others)}
@@ -372,6 +418,10 @@ class Declaration(_Part):
     """By name; `KIND/NAME` where two kinds have a backstore of the same name."""
     targets: dict[str, TargetDeclaration]
     """By iSCSI name."""
+    accounts: Annotated[tuple[AccountDeclaration, ...], _List] = ()
+    """Known by name, and of no effect until tgtadm binds them."""
+    options: dict[str, int | str] = {}
+    """What is kept for other targets' commands."""
 
     @classmethod
     def read(cls, values: object) -> Self:

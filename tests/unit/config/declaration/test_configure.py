@@ -12,6 +12,7 @@ from isthmus.config.model import (
     Chap,
     Configuration,
     DiscoveryAuthentication,
+    InitiatorGroup,
     MappedLun,
     Portal,
     PortalGroup,
@@ -155,6 +156,35 @@ def test_an_initiator_with_luns_of_its_own() -> None:
         MappedLun(number=5, tpg_lun=1, write_protect=True),
     )
     assert group({"luns": ["a"], "initiators": [{"name": HOST, "luns": []}]}).node_acls[0].mapped_luns == ()
+
+
+def test_initiator_groups() -> None:
+    """In their order; what they see is said as for an initiator."""
+    declared = group(
+        {
+            "luns": ["a", "b"],
+            "initiator_groups": [
+                {"name": "web", "initiators": ["*:WEB*"], "read_only": True, "attributes": {"max_sessions": 4}},
+                {"name": "db", "initiators": ["*:db?"], "luns": [{"lun": 7, "tpg_lun": 1}]},
+            ],
+        }
+    )
+    assert declared.initiator_groups == (
+        InitiatorGroup(
+            name="web",
+            initiators=("*:web*",),
+            mapped_luns=tuple(MappedLun(number=lun, tpg_lun=lun, write_protect=True) for lun in (0, 1)),
+            attributes={"max_sessions": 4},
+        ),
+        InitiatorGroup(name="db", initiators=("*:db?",), mapped_luns=(MappedLun(number=7, tpg_lun=1),)),
+    )
+
+
+@pytest.mark.parametrize("written", [["192.0.2.0/24", "2001:DB8::/32"], "192.0.2.0/24, 2001:db8::/32"])
+def test_a_setting_that_is_a_list_may_be_written_as_one(written: object) -> None:
+    """Or as a text with commas, as in the shell."""
+    declared = group({"attributes": {"allowed_addresses": written}})
+    assert declared.allowed.addresses == ("192.0.2.0/24", "2001:db8::/32")
 
 
 def test_yaml_says_true_for_yes() -> None:
