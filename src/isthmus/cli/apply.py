@@ -1,31 +1,27 @@
 """`isthmus apply` and `isthmus export`: a declared configuration goes into the daemon, and comes out of it."""
 
-import socket
 import sys
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from isthmus.cli.output import print_json
+from isthmus.cli.output import print_json, show_changes
 from isthmus.cli.secret_file import read_secret
-from isthmus.config.model import BackstoreKey, Configuration
+from isthmus.config.model import Configuration
 from isthmus.errors import ConfigurationError
 from isthmus.management.errors import DaemonError, RevisionConflictError
-from isthmus.server.machine import machine_identity
+from isthmus.server.machine import machine_serial
 
 if TYPE_CHECKING:
     from isthmus.config.declaration.notation import Notation
+    from isthmus.management.client import Client
     from isthmus.management.views import ApplyReport
 
-__all__ = ["apply", "export", "machine_serial", "secrets_beside"]
+__all__ = ["apply", "carry_out", "export", "secrets_beside"]
 
 _NOTATIONS: Final = ("toml", "yaml", "json")
-_SERIALS: Final = uuid.UUID("7c2b0b0e-0f0a-5a0c-9d3e-2f6f5c1d9a41")
-"""The namespace of serial numbers that follow from names (RFC 9562 §5.5)."""
-_COLOURS: Final = {"+": "green", "-": "red", "~": "yellow"}
 _STANDARD_INPUT: Final = "-"
 
 
@@ -46,9 +42,16 @@ def apply(*, file: Path, dry_run: bool, force: bool, notation: str | None, as_js
     client = Client()
     running, revision = client.configuration()
     wanted = _wanted(file, notation, running)
+    return carry_out(client, wanted, revision, dry_run=dry_run, force=force, as_json=as_json)
+
+
+def carry_out(
+    client: "Client", wanted: Configuration, revision: int, *, dry_run: bool, force: bool, as_json: bool
+) -> int:
+    """Show what leads from what runs to `wanted`, and do it unless it is a dry run; gives the exit status."""
     plan = client.replace(wanted, revision, dry_run=True)
     if not as_json:
-        _show_plan(plan)
+        show_changes(plan.changes)
     report = plan
     if plan.changes and not dry_run:
         try:
@@ -63,9 +66,18 @@ def apply(*, file: Path, dry_run: bool, force: bool, notation: str | None, as_js
 
 
 @click.command("export", short_help="Print the running configuration as a document.")
+@click.argument("kind", metavar="[KIND]", required=False)
 @click.option("--format", "notation", type=click.Choice(_NOTATIONS), default="toml", show_default=True)
-def export(*, notation: str) -> None:
-    """Print the document that, applied, changes nothing. Secrets are not in it: `(kept)` stands for them."""
+def export(*, kind: str | None, notation: str) -> None:
+    """Print the document that, applied, changes nothing. Secrets are not in it: `(kept)` stands for them.
+
+    With KIND, it is another target's configuration file: tgt's targets.conf.
+    """
+    if kind is not None:
+        from isthmus.cli.importing import export_as
+
+        export_as(kind)
+        return
     from isthmus.config.declaration.declare import declare
     from isthmus.config.declaration.notation import Notation, write
     from isthmus.management.client import Client
@@ -120,16 +132,6 @@ def secrets_beside(directory: Path) -> Callable[[str], str]:
             raise ConfigurationError(f"the secret in {path} is not UTF-8 text", "choose another one") from None
 
     return read
-
-
-def machine_serial(key: BackstoreKey) -> str:
-    """The serial number of a new backstore: always the same on one machine, and another on every other."""
-    return str(uuid.uuid5(_SERIALS, f"{machine_identity()} {socket.gethostname()} {key}"))
-
-
-def _show_plan(plan: "ApplyReport") -> None:
-    for change in plan.changes:
-        click.secho(change, fg=_COLOURS.get(change[:1]))
 
 
 def _show_outcome(report: "ApplyReport", *, dry_run: bool) -> None:

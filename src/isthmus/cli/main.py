@@ -19,7 +19,13 @@ __all__ = ["isthmus_command", "main", "run"]
 
 EXIT_FAILED: Final = 1
 EXIT_REFUSED: Final = 2
-CALLED: Final[Mapping[str, Sequence[str]]] = {"targetcli": ("shell",)}
+CALLED: Final[Mapping[str, Sequence[str]]] = {
+    "scstadmin": ("scstadmin",),
+    "targetcli": ("shell",),
+    "tgt-admin": ("tgt-admin",),
+    "tgt-setup-lun": ("tgt-setup-lun",),
+    "tgtadm": ("tgtadm",),
+}
 """What the program does under another name."""
 EXIT_INTERRUPTED: Final = 130
 """What a shell reports of a command that Ctrl-C ended."""
@@ -58,14 +64,31 @@ isthmus_command: Final = LazyGroup(
     subcommands={
         "serve": "isthmus.cli.serve:serve",
         "shell": "isthmus.cli.shell_command:shell",
+        "scstadmin": "isthmus.cli.scstadmin:scstadmin",
+        "tgtadm": "isthmus.cli.tgt:tgtadm",
+        "tgt-admin": "isthmus.cli.tgt:tgt_admin",
+        "tgt-setup-lun": "isthmus.cli.tgt:tgt_setup_lun",
         "daemon": "isthmus.cli.daemon:daemon",
         "apply": "isthmus.cli.apply:apply",
         "export": "isthmus.cli.apply:export",
+        "import": "isthmus.cli.importing:import_",
         "status": "isthmus.cli.running:status",
         "sessions": "isthmus.cli.running:sessions",
         "session": "isthmus.cli.running:session",
         "portals": "isthmus.cli.running:portals",
         "backstores": "isthmus.cli.running:backstores",
+        "backstore": "isthmus.cli.verbs.backstore:backstore",
+        "target": "isthmus.cli.verbs.target:target",
+        "portal": "isthmus.cli.verbs.target:portal",
+        "lun": "isthmus.cli.verbs.access:lun",
+        "acl": "isthmus.cli.verbs.access:acl",
+        "initiator-group": "isthmus.cli.verbs.initiator_group:initiator_group",
+        "discovery": "isthmus.cli.verbs.target:discovery",
+        "completion": "isthmus.cli.verbs.completion:completion",
+        "stats": "isthmus.cli.figures:stats",
+        "top": "isthmus.cli.top:top",
+        "events": "isthmus.cli.happenings:events",
+        "audit": "isthmus.cli.happenings:audit",
         "initiator": "isthmus.cli.initiator:initiator",
         "version": "isthmus.cli.main:version",
     },

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-__all__ = ["JSON_OPTION", "age_text", "print_json", "show", "table_lines"]
+__all__ = ["JSON_OPTION", "age_text", "bytes_text", "print_json", "show", "show_changes", "table_lines"]
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_COLOURS = {"+": "green", "-": "red", "~": "yellow"}
 _SECONDS_IN_MINUTE = 60
 _SECONDS_IN_HOUR = 3600
 _SECONDS_IN_DAY = 86400
@@ -25,6 +26,12 @@ def show(header: Sequence[str], rows: Iterable[Sequence[str]], *, nothing: str) 
     found = list(rows)
     for line in table_lines(header, found) if found else [nothing]:
         click.echo(line)
+
+
+def show_changes(changes: Iterable[str]) -> None:
+    """A line for each change: + what comes, - what goes, ~ what changes."""
+    for change in changes:
+        click.secho(change, fg=_COLOURS.get(change[:1]))
 
 
 def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -53,3 +60,12 @@ def age_text(seconds: float) -> str:
     parts = [(days, "d"), (hours, "h"), (minutes, "m"), (left, "s")]
     first = next((index for index, (number, _) in enumerate(parts) if number), len(parts) - 1)
     return " ".join(f"{number}{unit}" for number, unit in parts[first : first + 2])
+
+
+def bytes_text(size: float) -> str:
+    """An amount for people, with three digits: `512 B`, `1.50 MiB`; `sizes.format_size` is for what is to be exact."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} PiB"

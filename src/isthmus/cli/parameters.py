@@ -6,13 +6,24 @@ from typing import Any, Final, TypeVar
 import click
 from typing_extensions import override
 
+from isthmus.config.settings import BACKSTORE_ATTRIBUTES, Value
 from isthmus.errors import ConfigurationError
 from isthmus.iscsi.opcodes import ISCSI_PORT
 from isthmus.names import IscsiName
 from isthmus.server.options import DigestMethod, Portal
 from isthmus.sizes import parse_size
 
-__all__ = ["DIGESTS", "ISCSI_NAME", "PORTAL", "SIZE", "ParsedType", "parse_digests", "parse_portal"]
+__all__ = [
+    "ATTRIBUTE",
+    "DIGESTS",
+    "ISCSI_NAME",
+    "PORTAL",
+    "SIZE",
+    "ParsedType",
+    "parse_attribute",
+    "parse_digests",
+    "parse_portal",
+]
 
 T = TypeVar("T")
 
@@ -62,6 +73,20 @@ def parse_digests(text: str) -> tuple[DigestMethod, ...]:
     return tuple(_DIGESTS[name] for name in names)
 
 
+_ATTRIBUTES_WITH_AN_OPTION: Final = {"block_size": "--block-size", "encrypt": "--encrypt"}
+
+
+def parse_attribute(text: str) -> tuple[str, Value]:
+    """`NAME=VALUE`, an attribute of a disk; raises `ConfigurationError`."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigurationError(f"{text!r} sets nothing", "write NAME=VALUE, like emulate_caw=0")
+    if name in _ATTRIBUTES_WITH_AN_OPTION:
+        raise ConfigurationError(f"{name} is not an attribute here", f"use {_ATTRIBUTES_WITH_AN_OPTION[name]}")
+    return name, BACKSTORE_ATTRIBUTES.parse(name, value)
+
+
+ATTRIBUTE: Final = ParsedType("attribute", parse_attribute)
 SIZE: Final = ParsedType("size", parse_size)
 PORTAL: Final = ParsedType("portal", parse_portal)
 ISCSI_NAME: Final = ParsedType("iqn", IscsiName)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isthmus.cli.output import JSON_OPTION, age_text, print_json, show
+from isthmus.cli.output import JSON_OPTION, age_text, bytes_text, print_json, show, table_lines
 from isthmus.sizes import format_size
 
 if TYPE_CHECKING:
@@ -135,9 +135,57 @@ def _session_row(view: "SessionView") -> tuple[str, ...]:
     )
 
 
-@click.group("session", short_help="End a session.")
+@click.group("session", short_help="Show or end a session.")
 def session() -> None:
     """What can be done to one session."""
+
+
+@session.command("show")
+@click.argument("tsih", type=click.IntRange(1, 0xFFFF))
+@JSON_OPTION
+def show_session(*, tsih: int, as_json: bool) -> None:
+    """Show all that is known of the session TSIH: names, addresses, what was negotiated, what it has done."""
+    from isthmus.management.errors import NotFoundError
+
+    view = next((view for view in _client().sessions() if view.tsih == tsih), None)
+    if view is None:
+        raise NotFoundError(f"there is no session with TSIH {tsih}", "list the sessions")
+    if as_json:
+        print_json(view)
+        return
+    first, *others = ((f"{name}:", value) for name, value in _session_details(view))
+    for line in table_lines(first, others):
+        click.echo(line)
+
+
+def _known_by(view: "SessionView") -> str:
+    if view.dynamic:
+        return "demo mode"
+    if view.initiator_group:
+        return f"initiator group {view.initiator_group}"
+    return "its node ACL" if view.target_name else ""
+
+
+def _session_details(view: "SessionView") -> Iterator[tuple[str, str]]:
+    yield "session", f"{view.session_type}, {view.state}, TSIH {view.tsih}, ISID {view.isid}"
+    yield "initiator", view.initiator_name
+    yield "alias", view.initiator_alias
+    yield "target", f"{view.target_name} tpg{view.target_portal_group_tag}" if view.target_name else ""
+    yield "known by", _known_by(view)
+    yield "CHAP user", view.chap_user
+    yield "since", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(view.since))
+    yield "LUNs", ", ".join(map(str, view.luns))
+    yield "in progress", f"{view.commands_in_progress} commands"
+    yield "read", f"{view.read_commands} commands, {bytes_text(view.bytes_read)}"
+    yield "written", f"{view.write_commands} commands, {bytes_text(view.bytes_written)}"
+    yield "errors", str(view.errors)
+    for connection in view.connections:
+        yield f"connection {connection.cid}", f"{connection.state}, {connection.peer} to {connection.local}"
+        yield "digests", f"header {connection.header_digest}, data {connection.data_digest}"
+        receive, transmit = connection.max_recv_data_segment_length, connection.max_xmit_data_segment_length
+        yield "data segments", f"{receive} bytes in, {transmit} bytes out"
+    for name, value in view.parameters.items():
+        yield name, {True: "Yes", False: "No"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
 @session.command("logout")

@@ -7,13 +7,15 @@ from typing import Final
 
 import click
 
-from isthmus.cli.parameters import DIGESTS, ISCSI_NAME, PORTAL, SIZE
+from isthmus.cli.parameters import ATTRIBUTE, DIGESTS, ISCSI_NAME, PORTAL, SIZE
 from isthmus.cli.secret_file import RECOMMENDED_LENGTH, read_secret
+from isthmus.config.settings import Value
 from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
 from isthmus.server.options import (
     BLOCK_LENGTHS,
     MAX_CONNECTIONS,
+    NOPIN_RESPONSE_TIMEOUT,
     PHYSICAL_BLOCK_LENGTHS,
     ChapCredential,
     DigestMethod,
@@ -64,12 +66,22 @@ def default_portal() -> Portal:
 )
 @click.option("--read-only", is_flag=True, help="Let nobody write.")
 @click.option("--removable", is_flag=True, help="Let initiators eject the medium and load it again.")
+@click.option("--rotational", is_flag=True, help="Tell initiators that the medium turns.")
 @click.option(
     "--erase-rate",
     type=SIZE,
     metavar="SIZE",
     help="Let formatting and erasing move at most this much a second, for the sake of other disks.  [default: no limit]",
 )
+@click.option(
+    "--attribute",
+    "attributes",
+    type=ATTRIBUTE,
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Set an attribute of the disks, like emulate_caw=0. Repeatable.",
+)
+@click.option("--encrypt", is_flag=True, help="Encrypt all that is written, with a key of its own for each disk.")
 @click.option("--write-through", is_flag=True, help="Make each write durable before it is acknowledged (no cache).")
 @click.option(
     "--block-size",
@@ -95,6 +107,14 @@ def default_portal() -> Portal:
     default=MAX_CONNECTIONS,
     show_default=True,
     help="For one session.",
+)
+@click.option(
+    "--nopin-timeout",
+    type=click.IntRange(3, 60),
+    default=15,
+    show_default=True,
+    metavar="SECONDS",
+    help=f"Ask an initiator after so much silence; give it up {NOPIN_RESPONSE_TIMEOUT} seconds later.",
 )
 @click.option(
     "--state",
@@ -125,7 +145,10 @@ def serve(
     target_name: IscsiName | None,
     read_only: bool,
     removable: bool,
+    rotational: bool,
     erase_rate: int | None,
+    attributes: tuple[tuple[str, Value], ...],
+    encrypt: bool,
     write_through: bool,
     block_size: str,
     physical_block_size: str | None,
@@ -136,6 +159,7 @@ def serve(
     header_digest: tuple[DigestMethod, ...],
     data_digest: tuple[DigestMethod, ...],
     max_connections: int,
+    nopin_timeout: int,
     state_directory: Path | None,
     replace_lost_reservations: bool,
     log_level: str,
@@ -151,7 +175,10 @@ def serve(
         portals=portals or (default_portal(),),
         read_only=read_only,
         removable=removable,
+        rotational=rotational,
         erase_rate=erase_rate,
+        attributes=dict(attributes),
+        encrypt=encrypt,
         write_back=not write_through,
         block_length=int(block_size),
         physical_block_length=int(physical_block_size) if physical_block_size else None,
@@ -160,6 +187,7 @@ def serve(
         header_digests=header_digest,
         data_digests=data_digest,
         max_connections=max_connections,
+        nopin_timeout=nopin_timeout,
         log_level=LogLevel(log_level),
         state_directory=state_directory,
         replace_lost_reservations=replace_lost_reservations,

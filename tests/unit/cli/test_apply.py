@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.cli import main
-from isthmus.cli.apply import machine_serial, secrets_beside
+from isthmus.cli.apply import secrets_beside
 from isthmus.config.model import Backstore, BackstoreKey, Configuration
 from isthmus.errors import ConfigurationError
 from isthmus.management import client
@@ -254,16 +254,6 @@ def test_toml_is_the_default(daemon: FakeDaemon, capsys: pytest.CaptureFixture[s
 
 
 # -- What a document leaves open ---------------------------------------------------------------------------------------
-
-
-def test_serial_numbers_are_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name always gives the same number on one machine, and another one elsewhere and for other backstores."""
-    numbers = {machine_serial(DISK), machine_serial(DISK), machine_serial(BackstoreKey("block", "disk01"))}
-    assert len(numbers) == 2
-    monkeypatch.setattr("isthmus.cli.apply.machine_identity", lambda: "another machine")
-    assert machine_serial(DISK) not in numbers
-    monkeypatch.setattr("isthmus.cli.apply.socket.gethostname", lambda: "another host")
-    assert machine_serial(DISK) not in numbers
 
 
 def test_a_secret_is_a_text(tmp_path: Path) -> None:

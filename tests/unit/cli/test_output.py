@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from isthmus.cli.output import age_text, print_json, show, table_lines
+from isthmus.cli.output import age_text, bytes_text, print_json, show, table_lines
 from isthmus.management.views import PortalView
 
 
@@ -53,3 +53,20 @@ def test_views_are_objects(capsys: pytest.CaptureFixture[str]) -> None:
 def test_ages(seconds: float, text: str) -> None:
     """A length of time has its two largest units; a clock that went back makes it nothing."""
     assert age_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (512, "512 B"),
+        (1000, "0.977 KiB"),
+        (1536, "1.5 KiB"),
+        (10 << 20, "10 MiB"),
+        (1.5e12, "1.36 TiB"),
+        (1 << 60, "1.02e+03 PiB"),
+    ],
+)
+def test_amounts(size: float, text: str) -> None:
+    """Three digits are enough to see how much it is."""
+    assert bytes_text(size) == text

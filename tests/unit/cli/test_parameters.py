@@ -1,7 +1,7 @@
 import click
 import pytest
 
-from isthmus.cli.parameters import ISCSI_NAME, PORTAL, SIZE, parse_digests, parse_portal
+from isthmus.cli.parameters import ISCSI_NAME, PORTAL, SIZE, parse_attribute, parse_digests, parse_portal
 from isthmus.errors import ConfigurationError
 from isthmus.server.options import DigestMethod, Portal
 
@@ -80,3 +80,25 @@ def test_values_that_are_read_already_stay() -> None:
     """A value may pass twice, as the command line library does with defaults."""
     assert SIZE.convert("4k", None, None) == SIZE.convert(4096, None, None)
     assert PORTAL.convert(str(Portal("::1")), None, None) == Portal("::1")
+
+
+def test_attributes() -> None:
+    """An attribute comes as the table keeps it."""
+    assert parse_attribute("emulate_caw=off") == ("emulate_caw", 0)
+    assert parse_attribute("max_write_same_len=0x10") == ("max_write_same_len", 16)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("emulate_caw", "write NAME=VALUE"),
+        ("block_size=4096", "use --block-size"),
+        ("emulate=1", "it has .*emulate_caw"),
+        ("emulate_caw=2", "neither 1 nor 0"),
+        ("pi_prot_type=1", "can only be 0 here"),
+    ],
+)
+def test_no_attributes(text: str, remedy: str) -> None:
+    """A wrong name, a wrong value, and what an option of its own is for."""
+    with pytest.raises(ConfigurationError, match=remedy):
+        parse_attribute(text)

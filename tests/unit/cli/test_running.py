@@ -1,10 +1,12 @@
 import asyncio
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -258,3 +260,38 @@ async def test_a_session_with_a_daemon_is_listed_and_ended(tmp_path: Path) -> No
         await session.drop()
         status = await asyncio.to_thread(isthmus, tmp_path, "status")
         assert f"pid:             {daemon.process.pid}\n" in status
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"dynamic": True}, "demo mode"),
+        ({"dynamic": False, "initiator_group": "web"}, "initiator group web"),
+        ({"dynamic": False}, "its node ACL"),
+    ],
+)
+def test_why_an_initiator_was_let_in(
+    daemon: FakeDaemon, capsys: pytest.CaptureFixture[str], fields: dict[str, Any], shown: str
+) -> None:
+    """What it is known by."""
+    daemon.open_sessions = (dataclasses.replace(NORMAL, **fields),)
+    [line] = [line for line in lines(capsys, "session", "show", "3") if line.startswith("known by")]
+    assert line.partition(":")[2].strip() == shown
+
+
+def test_a_session_in_full(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever is known of it, line by line."""
+    found = [line.split(":", 1) for line in lines(capsys, "session", "show", "3")]
+    details = {name.strip(): value.strip() for name, value in found}
+    assert details["session"] == "Normal, LOGGED_IN, TSIH 3, ISID 00023d000001"
+    assert (details["known by"], details["CHAP user"]) == ("demo mode", "-")
+    assert details["connection 0"] == "LOGGED_IN, 192.0.2.7:50000 to 192.0.2.1:3260"
+    assert details["digests"] == "header None, data None"
+    assert details["MaxBurstLength"] == "262144"
+    assert json.loads("\n".join(lines(capsys, "session", "show", "3", "--json")))["tsih"] == 3
+
+
+def test_a_session_that_cannot_be_shown(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is none of that handle."""
+    assert main.run(["session", "show", "9"]) == 2
+    assert capsys.readouterr() == ("", "isthmus: there is no session with TSIH 9: list the sessions\n")

@@ -221,3 +221,32 @@ def test_erase_rate(served: list[ServeOptions]) -> None:
     assert run(["serve", "disk.img"]) == 0
     assert run(["serve", "--erase-rate", "100M", "disk.img"]) == 0
     assert [options.erase_rate for options in served] == [None, 100 << 20]
+
+
+def test_rotational(served: list[ServeOptions]) -> None:
+    """The medium is said to turn only if the operator says so."""
+    assert run(["serve", "disk.img"]) == 0
+    assert run(["serve", "--rotational", "disk.img"]) == 0
+    assert [options.rotational for options in served] == [False, True]
+
+
+def test_attributes(served: list[ServeOptions]) -> None:
+    """Each comes as the table of the configuration keeps it."""
+    assert run(["serve", "disk.img"]) == 0
+    assert run(["serve", "--attribute", "emulate_caw=off", "--attribute", "atomic_alignment=8", "disk.img"]) == 0
+    assert [options.attributes for options in served] == [{}, {"emulate_caw": 0, "atomic_alignment": 8}]
+
+
+def test_nopin_timeout(served: list[ServeOptions]) -> None:
+    """How long an initiator may be silent; more than a minute is no answer to anything."""
+    assert run(["serve", "disk.img"]) == 0
+    assert run(["serve", "--nopin-timeout", "60", "disk.img"]) == 0
+    assert [options.nopin_timeout for options in served] == [15, 60]
+    assert run(["serve", "--nopin-timeout", "61", "disk.img"]) != 0
+
+
+def test_encrypt(served: list[ServeOptions]) -> None:
+    """Disks are in the clear unless the operator says otherwise."""
+    assert run(["serve", "disk.img"]) == 0
+    assert run(["serve", "--encrypt", "disk.img"]) == 0
+    assert [options.encrypt for options in served] == [False, True]

@@ -5,9 +5,9 @@ from functools import partial
 
 from configshell_fb import ExecutionError
 
-from isthmus.cli.shell.backstores import create_for_path
+from isthmus.cli.shell.backstores import backstore_for, with_backstore
 from isthmus.cli.shell.node import Node, SettingsGroup, boolean, number
-from isthmus.config.model import Lun, MappedLun, NodeAcl, Portal, PortalGroup
+from isthmus.config.model import Backstore, BackstoreKey, Configuration, Lun, MappedLun, NodeAcl, Portal, PortalGroup
 from isthmus.config.settings import ACL_ATTRIBUTES, TPG_ATTRIBUTES, Value
 from isthmus.management.lun_edits import (
     add_acl,
@@ -23,7 +23,7 @@ from isthmus.management.lun_edits import (
 from isthmus.management.target_edits import add_portal, group_of, remove_portal
 from isthmus.names import IscsiName
 
-__all__ = ["AclsNode", "LunsNode", "PortalsNode"]
+__all__ = ["AclsNode", "GroupPart", "LunsNode", "PortalsNode"]
 
 _CHAP_KEYS = ("userid", "password", "mutual_userid", "mutual_password")
 
@@ -129,11 +129,19 @@ class LunsNode(GroupPart):
         ========
         delete
         """
-        key = create_for_path(self, storage_object)
+        store = backstore_for(self, storage_object)
         mapped = boolean(self, add_mapped_luns, self.preference("auto_add_mapped_luns"))
         wanted = None if lun is None else number(lun, "lun")
-        self.edit(add_lun, self._target, self._tag, key, number=wanted, add_mapped_luns=mapped)
-        created = next(entry.number for entry in self.group.luns if entry.backstore == key)
+        is_new = store.key not in self.editor.configuration.backstores
+
+        def step(configuration: Configuration) -> Configuration:
+            configuration = with_backstore(configuration, store)
+            return add_lun(configuration, self._target, self._tag, store.key, number=wanted, add_mapped_luns=mapped)
+
+        self.edit(step)
+        if is_new:
+            self.say(f"Created storage object {store.key.name}.")
+        created = next(entry.number for entry in self.group.luns if entry.backstore == store.key)
         self.say(f"Created LUN {created}.")
         if mapped:
             self._tell_mappings(created)
@@ -144,14 +152,16 @@ class LunsNode(GroupPart):
                 if entry.tpg_lun == created:
                     self.say(f"Created LUN {created}->{entry.number} mapping in node ACL {acl.name}")
 
-    def ui_command_delete(self, lun: str) -> None:
+    def ui_command_delete(self, lun: str, force: str | None = None) -> None:
         """Deletes the LUN with that number, and what maps it; "lun3" is as good as "3".
+
+        One that initiators use is refused, unless "force" is true.
 
         SEE ALSO
         ========
         create
         """
-        self.edit(remove_lun, self._target, self._tag, number(lun, "lun"))
+        self.take(force, remove_lun, self._target, self._tag, number(lun, "lun"))
         self.say(f"Deleted LUN {number(lun, 'lun')}.")
 
     def ui_complete_delete(self, parameters: object, text: str, current_param: str) -> list[str]:
@@ -206,14 +216,16 @@ class AclsNode(GroupPart):
             for lun in self.group.luns:
                 self.say(f"Created mapped LUN {lun.number}.")
 
-    def ui_command_delete(self, wwn: str) -> None:
+    def ui_command_delete(self, wwn: str, force: str | None = None) -> None:
         """Deletes the node ACL of that initiator.
+
+        While it is logged in, that is refused, unless "force" is true: then its session ends.
 
         SEE ALSO
         ========
         create
         """
-        self.edit(remove_acl, self._target, self._tag, self._named(wwn))
+        self.take(force, remove_acl, self._target, self._tag, self._named(wwn))
         self.say(f"Deleted Node ACL {wwn}.")
 
     def ui_command_tag(self, wwn_or_tag: str, new_tag: str) -> None:
@@ -263,6 +275,7 @@ class AclNode(Node):
             lambda: self.acl.attributes,
             lambda values: self.edit(set_acl_attributes, target, tag, initiator, values),
         )
+        self.write_group("auth", lambda values: self.edit(set_acl_chap, target, tag, initiator, values))
         for key in _CHAP_KEYS:
             self.define_config_group_param("auth", key, "string", f"The {key} of this initiator.")
 
@@ -291,17 +304,9 @@ class AclNode(Node):
         """The value of an attribute."""
         return self._attributes.get(attribute)
 
-    def ui_setgroup_attribute(self, attribute: str, value: Value) -> None:
-        """Change an attribute."""
-        self._attributes.set(attribute, value)
-
     def ui_getgroup_auth(self, key: str) -> str:
         """A CHAP name, or whether a secret is set."""
         return str(getattr(self.acl.chap, key))
-
-    def ui_setgroup_auth(self, key: str, value: str) -> None:
-        """Change a CHAP name or secret."""
-        self.edit(set_acl_chap, self._target, self._tag, self._initiator, {key: value})
 
     def ui_command_create(self, mapped_lun: str, tpg_lun_or_backstore: str, write_protect: str | None = None) -> None:
         """Maps a LUN of the group for this initiator, as number "mapped_lun".
@@ -314,43 +319,42 @@ class AclNode(Node):
         delete
         """
         wanted = number(mapped_lun, "mapped_lun")
-        tpg_lun = self._tpg_lun(tpg_lun_or_backstore)
         protected = boolean(self, write_protect, False)
-        self.edit(
-            add_mapped_lun,
-            self._target,
-            self._tag,
-            self._initiator,
-            tpg_lun,
-            number=wanted,
-            write_protect=protected,
-        )
+        digits = tpg_lun_or_backstore.removeprefix("lun")
+        source = int(digits) if digits.isdigit() else backstore_for(self, tpg_lun_or_backstore)
+        before = self._luns()
+
+        def step(configuration: Configuration) -> Configuration:
+            configuration, tpg_lun = _with_tpg_lun(configuration, self._target, self._tag, source)
+            return add_mapped_lun(
+                configuration,
+                self._target,
+                self._tag,
+                self._initiator,
+                tpg_lun,
+                number=wanted,
+                write_protect=protected,
+            )
+
+        self.edit(step)
+        for lun in sorted(self._luns() - before):
+            self.say(f"Created LUN {lun}.")
         self.say(f"Created Mapped LUN {wanted}.")
 
-    def _tpg_lun(self, text: str) -> int:
-        digits = text.removeprefix("lun")
-        if digits.isdigit():
-            return int(digits)
-        key = create_for_path(self, text)
-        group = group_of(self.editor.configuration, self._target, self._tag)
-        for lun in group.luns:
-            if lun.backstore == key:
-                return lun.number
-        self.edit(add_lun, self._target, self._tag, key, add_mapped_luns=False)
-        group = group_of(self.editor.configuration, self._target, self._tag)
-        created = next(lun.number for lun in group.luns if lun.backstore == key)
-        self.say(f"Created LUN {created}.")
-        return created
+    def _luns(self) -> set[int]:
+        return {lun.number for lun in group_of(self.editor.configuration, self._target, self._tag).luns}
 
-    def ui_command_delete(self, mapped_lun: str) -> None:
+    def ui_command_delete(self, mapped_lun: str, force: str | None = None) -> None:
         """Takes the mapped LUN with that number from this initiator.
+
+        While the initiator uses it, that is refused, unless "force" is true.
 
         SEE ALSO
         ========
         create
         """
         wanted = number(mapped_lun, "mapped_lun")
-        self.edit(remove_mapped_lun, self._target, self._tag, self._initiator, wanted)
+        self.take(force, remove_mapped_lun, self._target, self._tag, self._initiator, wanted)
         self.say(f"Deleted Mapped LUN {wanted}.")
 
     def ui_command_info(self) -> None:
@@ -373,3 +377,22 @@ class MappedLunNode(Node):
         lun = next(lun for lun in group.luns if lun.number == self._mapped.tpg_lun)
         mode = "ro" if self._mapped.write_protect else "rw"
         return f"lun{lun.number} {lun.backstore.kind}/{lun.backstore.name} ({mode})", True
+
+
+def _with_tpg_lun(
+    configuration: Configuration, target: IscsiName, tag: int, source: int | Backstore
+) -> tuple[Configuration, int]:
+    """With `source` as a LUN of the group (a number is one already), and its number."""
+    if isinstance(source, int):
+        return configuration, source
+    present = _numbers(configuration, target, tag)
+    if source.key not in present:
+        configuration = with_backstore(configuration, source)
+        configuration = add_lun(configuration, target, tag, source.key, add_mapped_luns=False)
+        present = _numbers(configuration, target, tag)
+    return configuration, present[source.key]
+
+
+def _numbers(configuration: Configuration, target: IscsiName, tag: int) -> dict[BackstoreKey, int]:
+    """The LUN of each backstore in the group."""
+    return {lun.backstore: lun.number for lun in group_of(configuration, target, tag).luns}

@@ -1,15 +1,14 @@
 """The shell's hold on the daemon: the configuration as it was fetched, and edits of it."""
 
 from collections.abc import Callable, Sequence
-from typing import Concatenate, ParamSpec, Protocol
+from typing import Protocol
 
-from isthmus.config.model import Configuration
+from isthmus.config.model import BackstoreKey, Configuration
 from isthmus.management.errors import RevisionConflictError
 from isthmus.management.views import ApplyReport, SessionView
 
 __all__ = ["Daemon", "Editor"]
 
-P = ParamSpec("P")
 _TRIES = 5
 
 
@@ -19,11 +18,17 @@ class Daemon(Protocol):
     def configuration(self) -> tuple[Configuration, int]:
         """What runs, with its revision."""
 
-    def replace(self, configuration: Configuration, revision: int) -> ApplyReport:
-        """Run `configuration` in place of that revision."""
+    def replace(self, configuration: Configuration, revision: int, *, force: bool = False) -> ApplyReport:
+        """Run `configuration` in place of that revision; with `force` also if it takes away what is in use."""
+
+    def start_backstore(self, key: BackstoreKey, lost_reservations: str = "refuse") -> None:
+        """Start a backstore that does not run."""
 
     def sessions(self) -> Sequence[SessionView]:
         """Who is logged in."""
+
+    def end_session(self, tsih: int, *, ask: bool = True) -> None:
+        """Have a session end; `ask` its initiator first."""
 
 
 class Editor:
@@ -40,17 +45,15 @@ class Editor:
         self.configuration, self._revision = self.daemon.configuration()
         self.on_change()
 
-    def edit(
-        self, step: Callable[Concatenate[Configuration, P], Configuration], *args: P.args, **kwargs: P.kwargs
-    ) -> Sequence[str]:
-        """Have the daemon run `step(configuration, ...)`; gives its warnings.
+    def edit(self, step: Callable[[Configuration], Configuration], *, force: bool = False) -> Sequence[str]:
+        """Have the daemon run what `step` makes of the configuration; gives its warnings. `force`: see `Daemon.replace`.
 
         If somebody else has changed the configuration meanwhile, the step is done again on that.
         """
         for _ in range(_TRIES):
-            edited = step(self.configuration, *args, **kwargs)
+            edited = step(self.configuration)
             try:
-                report = self.daemon.replace(edited, self._revision)
+                report = self.daemon.replace(edited, self._revision, force=force)
             except RevisionConflictError:
                 self.configuration, self._revision = self.daemon.configuration()
                 continue

@@ -38,6 +38,7 @@ class Shell(ConfigShell):
     def __init__(self, daemon: Daemon, preferences_directory: Path | None = None) -> None:
         super().__init__(None if preferences_directory is None else str(preferences_directory))
         self._save_history = False
+        self._quiet_debug()
         self.prefs["logfile"] = None
         self.prefs["color_mode"] = sys.stdout.isatty()
         self.editor = Editor(daemon, self._configuration_changed)
@@ -54,16 +55,35 @@ class Shell(ConfigShell):
             except ValueError:
                 path = path.rpartition("/")[0] or "/"
 
+    def _quiet_debug(self) -> None:
+        """The library finds out, many times for each command, who calls its `debug`: only if somebody wants to know."""
+        log, debug = self.log, type(self.log).debug
+
+        def debug_if_wanted(message: str) -> None:
+            if self.prefs["loglevel_console"] == "debug":
+                debug(log, message)
+
+        log.debug = debug_if_wanted
+
+    def run_cmdline(self, cmdline: str) -> None:
+        """Run a line. The library leaves out what it does not understand, or has twice; here that is an error."""
+        try:
+            parsed = self._parser.parse_string(cmdline, parse_all=True)
+        except ParseException as error:
+            raise ExecutionError(f"cannot be understood from column {error.column} on") from None
+        names = [parameter.value[0] for parameter in parsed.kparams or ()]
+        for name in names:
+            if names.count(name) > 1:
+                raise ExecutionError(f"Duplicate parameter {name}.")
+        super().run_cmdline(cmdline)
+
     def run_line(self, line: str) -> None:
         """Run one line; comments do nothing. Raises `ExecutionError` or `IsthmusError`."""
         text = line.strip()
         if not text or text.startswith("#"):
             return
         Console(sys.stdin, sys.stdout, sys.stderr)  # All consoles share their streams: those of now, not of the import.
-        try:
-            self.run_cmdline(text)
-        except ParseException as error:
-            raise ExecutionError(f"cannot be understood from column {error.column} on") from None
+        self.run_cmdline(text)
 
     @property
     def left(self) -> bool:
@@ -75,7 +95,7 @@ class Shell(ConfigShell):
         while not self._exit:
             try:
                 self.run_interactive()
-            except (ExecutionError, IsthmusError, ParseException) as error:
+            except (ExecutionError, IsthmusError) as error:
                 self.log.error(str(error))  # noqa: TRY400  a line for the operator, not a traceback
 
 

@@ -7,7 +7,7 @@ from configshell_fb import ConfigNode, ExecutionError
 
 from isthmus.cli.shell.editing import Editor
 from isthmus.config.model import Configuration
-from isthmus.config.settings import Flag, Number, SettingTable, Value
+from isthmus.config.settings import Flag, Number, OneOf, SettingTable, Value
 
 __all__ = ["Node", "SettingsGroup", "boolean", "number"]
 
@@ -22,6 +22,7 @@ class Node(ConfigNode):
     def __init__(self, name: str, parent: "Node | None" = None, shell: Any = None) -> None:
         self._made = False
         self._own: set[Any] = set()
+        self._writers: dict[str, Callable[[Mapping[str, Any]], None]] = {}
         super().__init__(name, parent, shell)
 
     @property
@@ -55,8 +56,81 @@ class Node(ConfigNode):
         self, step: Callable[Concatenate[Configuration, P], Configuration], *args: P.args, **kwargs: P.kwargs
     ) -> None:
         """Have the daemon run an edit; its warnings are shown."""
-        for warning in self.editor.edit(step, *args, **kwargs):
+        self._edit(lambda configuration: step(configuration, *args, **kwargs), force=False)
+
+    def take(
+        self,
+        force: str | None,
+        step: Callable[Concatenate[Configuration, P], Configuration],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        """Have the daemon run an edit that takes something away: with `force` (the word typed) also from who uses it."""
+        forced = boolean(self, force, False)
+        self._edit(lambda configuration: step(configuration, *args, **kwargs), force=forced)
+
+    def _edit(self, step: Callable[[Configuration], Configuration], *, force: bool) -> None:
+        for warning in self.editor.edit(step, force=force):
             self.shell.log.warning(warning)
+
+    def write_group(self, group: str, write: Callable[[Mapping[str, Any]], None]) -> None:
+        """Have `write` set parameters of a configuration group, all that are given in one edit."""
+        self._writers[group] = write
+
+    def get_group_setter(self, group: str) -> Callable[[str, Any], None]:
+        """What sets one parameter of a group."""
+        if group in self._writers:
+            return lambda name, value: self._writers[group]({name: value})
+        setter: Callable[[str, Any], None] = super().get_group_setter(group)
+        return setter
+
+    def ui_command_set(self, group: str | None = None, **parameter: str) -> None:
+        """Sets one or more configuration parameters in the given group: all of them, or none.
+
+        The "global" group contains all global CLI preferences. Other groups are specific to the current path.
+
+        Run with no parameter nor group to list all available groups, or with just a group name to list all available
+        parameters within that group.
+
+        Example: set global color_mode=true loglevel_console=info
+
+        SEE ALSO
+        ========
+        get
+        """
+        values = self._checked(group, parameter)
+        if group is None or group not in self._writers or not parameter:
+            super().ui_command_set(group, **parameter)
+            return
+        self._writers[group](values)
+        for name in values:
+            shown = self._type_of(group, name)(self.get_group_getter(group)(name), reverse=True)
+            self.shell.con.display(f"Parameter {name} is now '{shown}'.")
+
+    def _checked(self, group: str | None, parameters: Mapping[str, str]) -> dict[str, Any]:
+        """The values of `set`; raises `ExecutionError` for the first that cannot be."""
+        if not parameters:
+            return {}
+        if group is None or group not in self.list_config_groups():
+            raise ExecutionError(f"Unknown configuration group: {group}")
+        for name in parameters:
+            if name not in self.list_group_params(group):
+                raise ExecutionError(f"Unknown parameter {name} in group '{group}'.")
+            if not self.get_group_param(group, name)["writable"]:
+                raise ExecutionError(f"Parameter {name} is read-only.")
+        values = {}
+        for name, text in parameters.items():
+            try:
+                value = self._type_of(group, name)(text)
+            except ValueError as error:
+                raise ExecutionError(f"Not setting {name}! {error}") from None
+            # configshell has None for what is empty: `set attribute redirect_address=` clears it.
+            values[name] = "" if value is None else value
+        return values
+
+    def _type_of(self, group: str, name: str) -> Callable[..., Any]:
+        method: Callable[..., Any] = self.get_type_method(self.get_group_param(group, name)["type"])
+        return method
 
     def say(self, text: str) -> None:
         """One line for the operator."""
@@ -90,18 +164,15 @@ class SettingsGroup:
         """`read` gives the values that are set, `write` sets some."""
         self._table = table
         self._read = read
-        self._write = write
+        node.write_group(group, write)
         for setting in table:
-            kind = "number" if isinstance(setting.kind, Number | Flag) else "string"
-            node.define_config_group_param(group, setting.name, kind, setting.about, writable=not setting.fixed)
+            kind = "number" if isinstance(setting.kind, Number | OneOf | Flag) else "string"
+            writable = not (setting.fixed or setting.read_only)
+            node.define_config_group_param(group, setting.name, kind, setting.about, writable=writable)
 
     def get(self, name: str) -> Value:
         """The value in force."""
         return self._read().get(name, self._table[name].default)
-
-    def set(self, name: str, value: Value) -> None:
-        """Change one; raises `ConfigurationError`."""
-        self._write({name: value})
 
 
 def boolean(node: Node, text: str | None, default: bool) -> bool:

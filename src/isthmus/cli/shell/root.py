@@ -9,7 +9,7 @@ from configshell_fb import ExecutionError
 
 from isthmus import __version__
 from isthmus.cli.shell.backstores import BackstoresNode
-from isthmus.cli.shell.node import Node, boolean
+from isthmus.cli.shell.node import Node, boolean, number
 from isthmus.cli.shell.targets import IscsiNode
 from isthmus.config.document import load
 from isthmus.config.model import Configuration
@@ -49,10 +49,13 @@ class RootNode(Node):
             )
         self.say("Configuration saved.")
 
-    def ui_command_restoreconfig(self, savefile: str, clear_existing: str | None = None) -> None:
+    def ui_command_restoreconfig(
+        self, savefile: str, clear_existing: str | None = None, force: str | None = None
+    ) -> None:
         """Puts the configuration in "savefile" (a saveconfig.json, LIO's too) in place of an empty one.
 
-        With "clear_existing" true, in place of what there is. What the file says that cannot be done here is told.
+        With "clear_existing" true, in place of what there is; what of it initiators use goes only with "force" true.
+        What the file says that cannot be done here is told.
 
         SEE ALSO
         ========
@@ -65,19 +68,19 @@ class RootNode(Node):
         restored, remarks = load(text)
         if self.editor.configuration != Configuration() and not boolean(self, clear_existing, False):
             raise ExecutionError("There is a configuration already; give clear_existing=true to replace it")
-        self.edit(lambda _: restored)
+        self.take(force, lambda _: restored)
         for remark in remarks:
             self.shell.log.warning(str(remark))
         self.say(f"Configuration restored from {savefile}")
 
-    def ui_command_clearconfig(self, confirm: str | None = None) -> None:
+    def ui_command_clearconfig(self, confirm: str | None = None, force: str | None = None) -> None:
         """Removes every target and storage object. What the storage holds stays where it is.
 
-        "confirm" must be true.
+        "confirm" must be true; and "force", too, if initiators use something of it.
         """
         if not boolean(self, confirm, False):
             raise ExecutionError("clearconfig confirm=true removes everything")
-        self.edit(lambda _: Configuration())
+        self.take(force, lambda _: Configuration())
         self.say("All configuration cleared")
 
     def ui_command_version(self) -> None:
@@ -85,7 +88,7 @@ class RootNode(Node):
         self.say(f"isthmus version {__version__}")
 
     def ui_command_sessions(self, action: str = "list", sid: str | None = None) -> None:
-        """Displays the open sessions.
+        """Displays the open sessions, or ends one.
 
         PARAMETERS
         ==========
@@ -94,13 +97,18 @@ class RootNode(Node):
         ------
         - `list` gives a short list
         - `detail` gives names, LUNs and connections too
+        - `logout` has the initiator log out, and drops the session if that takes longer than 5 seconds
+        - `drop` drops it at once
 
         sid
         ---
         Only the session with that number.
         """
+        if action in {"logout", "drop"}:
+            self._end(number(sid or "", ""), ask=action == "logout")
+            return
         if action not in {"list", "detail"}:
-            raise ExecutionError("action must be one of: list, detail")
+            raise ExecutionError("action must be one of: list, detail, logout, drop")
         sessions = [session for session in self.editor.sessions() if sid is None or str(session.tsih) == sid]
         if sid is not None and not sessions:
             raise ExecutionError(f"no session found with sid {sid}")
@@ -108,6 +116,10 @@ class RootNode(Node):
             self.shell.con.display("(no open sessions)")
         for session in sessions:
             self._show(session, detail=action == "detail")
+
+    def _end(self, tsih: int, *, ask: bool) -> None:
+        self.editor.daemon.end_session(tsih, ask=ask)
+        self.say(f"Session {tsih} has ended.")
 
     def _show(self, session: SessionView, *, detail: bool) -> None:
         display = self.shell.con.display

@@ -4,13 +4,14 @@ import platform
 import re
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from isthmus.cli.shell.access import AclsNode, LunsNode, PortalsNode
+from isthmus.cli.shell.initiator_groups import InitiatorGroupsNode
 from isthmus.cli.shell.node import Node, SettingsGroup, number
-from isthmus.config.model import Chap, Portal, PortalGroup
+from isthmus.config.model import Chap, Configuration, PortalGroup
 from isthmus.config.settings import TPG_ATTRIBUTES, TPG_PARAMETERS, Value
 from isthmus.management.target_edits import (
     DEFAULT_PORTAL,
@@ -39,6 +40,7 @@ class IscsiNode(Node):
 
     def __init__(self, parent: Node) -> None:
         super().__init__("iscsi", parent)
+        self.write_group("discovery_auth", self._set_discovery)
         for key in CHAP_KEYS:
             self.define_config_group_param("discovery_auth", key, "string", f"The {key} of discovery sessions.")
         self.define_config_group_param("discovery_auth", "enable", "bool", "Require CHAP for discovery.")
@@ -61,12 +63,9 @@ class IscsiNode(Node):
         discovery = self.editor.configuration.discovery
         return discovery.enable if key == "enable" else getattr(discovery.chap, key)
 
-    def ui_setgroup_discovery_auth(self, key: str, value: Any) -> None:
-        """Change a setting."""
-        if key == "enable":
-            self.edit(set_discovery_authentication, {}, enable=bool(value))
-        else:
-            self.edit(set_discovery_authentication, {key: str(value)})
+    def _set_discovery(self, values: Mapping[str, Any]) -> None:
+        texts = {key: str(value) for key, value in values.items() if key != "enable"}
+        self.edit(set_discovery_authentication, texts, enable=values.get("enable"))
 
     def ui_command_create(self, wwn: str | None = None) -> None:
         """Creates a new target, with a portal group. If "wwn" is omitted, a name is made up.
@@ -86,14 +85,16 @@ class IscsiNode(Node):
                 f"Created default portal listening on all IPs ({default_portal.address}), port {default_portal.port}."
             )
 
-    def ui_command_delete(self, wwn: str) -> None:
+    def ui_command_delete(self, wwn: str, force: str | None = None) -> None:
         """Deletes the target and all in it; storage objects stay.
+
+        While initiators are logged in, that is refused, unless "force" is true: then their sessions end.
 
         SEE ALSO
         ========
         create
         """
-        self.edit(delete_target, IscsiName(wwn))
+        self.take(force, delete_target, IscsiName(wwn))
         self.say(f"Deleted Target {wwn}.")
 
     def ui_complete_delete(self, parameters: object, text: str, current_param: str) -> list[str]:
@@ -130,29 +131,38 @@ class TargetNode(Node):
         delete
         """
         wanted = None if tag is None else number(tag, "tpg")
-        self.edit(create_portal_group, self._target, wanted)
-        groups = target_of(self.editor.configuration, self._target).portal_groups
-        created = wanted or max(group.tag for group in groups)
+        before = self._tags()
+        listens = self.preference("auto_add_default_portal")
+
+        def step(configuration: Configuration) -> Configuration:
+            created = create_portal_group(configuration, self._target, wanted)
+            groups = target_of(created, self._target).portal_groups
+            if len(groups) > 1 or not listens:
+                return created
+            return add_portal(created, self._target, groups[0].tag, DEFAULT_PORTAL)
+
+        self.edit(step)
+        (created,) = self._tags() - before
         self.say(f"Created TPG {created}.")
-        self._add_default_portal(created, groups)
-
-    def _add_default_portal(self, tag: int, groups: tuple[PortalGroup, ...]) -> None:
-        if not self.preference("auto_add_default_portal"):
-            return
-        if len(groups) > 1:
+        if listens and before:
             self.say("Default portal not created, TPGs within a target cannot share ip:port.")
-            return
-        self.edit(add_portal, self._target, tag, Portal(DEFAULT_PORTAL.address, DEFAULT_PORTAL.port))
-        self.say(f"Created default portal listening on all IPs ({DEFAULT_PORTAL.address}), port {DEFAULT_PORTAL.port}.")
+        elif listens:
+            where = f"({DEFAULT_PORTAL.address}), port {DEFAULT_PORTAL.port}"
+            self.say(f"Created default portal listening on all IPs {where}.")
 
-    def ui_command_delete(self, tag: str) -> None:
+    def _tags(self) -> set[int]:
+        return {group.tag for group in target_of(self.editor.configuration, self._target).portal_groups}
+
+    def ui_command_delete(self, tag: str, force: str | None = None) -> None:
         """Deletes the portal group with that tag and all in it.
+
+        While initiators are logged in, that is refused, unless "force" is true: then their sessions end.
 
         SEE ALSO
         ========
         create
         """
-        self.edit(delete_portal_group, self._target, number(tag, "tpg"))
+        self.take(force, delete_portal_group, self._target, number(tag, "tpg"))
         self.say(f"Deleted TPGT {number(tag, 'tpg')}.")
 
 
@@ -177,6 +187,7 @@ class GroupNode(Node):
             lambda: self.group.parameters,
             lambda values: self.edit(set_group_parameters, target, tag, values),
         )
+        self.write_group("auth", lambda values: self.edit(set_group_chap, target, tag, values))
         for key in CHAP_KEYS:
             self.define_config_group_param("auth", key, "string", f"The {key} of initiators without a node ACL.")
 
@@ -186,7 +197,7 @@ class GroupNode(Node):
         return group_of(self.editor.configuration, self._target, self._tag)
 
     def make_children(self) -> Iterator[Callable[[], object]]:
-        for make in (AclsNode, LunsNode, PortalsNode):
+        for make in (AclsNode, InitiatorGroupsNode, LunsNode, PortalsNode):
             yield partial(make, self._target, self._tag, self)
 
     def summary(self) -> tuple[str, bool | None]:
@@ -206,25 +217,13 @@ class GroupNode(Node):
         """The value of an attribute."""
         return self._attributes.get(attribute)
 
-    def ui_setgroup_attribute(self, attribute: str, value: Value) -> None:
-        """Change an attribute."""
-        self._attributes.set(attribute, value)
-
     def ui_getgroup_parameter(self, parameter: str) -> Value:
         """The value of a parameter."""
         return self._parameters.get(parameter)
 
-    def ui_setgroup_parameter(self, parameter: str, value: Value) -> None:
-        """Change a parameter."""
-        self._parameters.set(parameter, value)
-
     def ui_getgroup_auth(self, key: str) -> str:
         """A CHAP name, or whether a secret is set."""
         return chap_text(self.group.chap, key)
-
-    def ui_setgroup_auth(self, key: str, value: str) -> None:
-        """Change a CHAP name or secret."""
-        self.edit(set_group_chap, self._target, self._tag, {key: value})
 
     def ui_command_enable(self) -> None:
         """Lets initiators log in.

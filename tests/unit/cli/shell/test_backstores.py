@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.config.model import Backstore, BackstoreKey
+from isthmus.management.backstore_edits import create_backstore
 from tests.support.typist import Typist
 
 
@@ -88,5 +89,45 @@ def test_what_cannot_be_is_said_in_one_line(typist: Typist, line: str, complaint
 def test_attributes_that_cannot_be_are_refused(typist: Typist) -> None:
     """A value out of range, and one that is only there for LIO's files."""
     typist.types("/backstores/ramdisk create r 64M")
-    assert "neither 512 nor 4096" in typist.fails("/backstores/ramdisk/r set attribute block_size=1024")
+    assert "not one of 512, 4096" in typist.fails("/backstores/ramdisk/r set attribute block_size=1024")
     assert "read-only" in typist.fails("/backstores/ramdisk/r set attribute pi_prot_type=1")
+
+
+def test_a_backstore_is_started(typist: Typist) -> None:
+    """What is to become of damaged reservations is one of three words."""
+    typist.types("backstores/ramdisk create a 1M")
+    assert "a runs" in typist.types("backstores/ramdisk/a start lost_reservations=replace")
+    assert "one of refuse, replace, forget" in typist.fails("backstores/ramdisk/a start perhaps")
+    assert typist.daemon.started == [("/backstores/ramdisk/a", "replace")]
+
+
+def test_what_other_programs_do_for_lio(typist: Typist) -> None:
+    """A handler of raw files can be had; those of a saved file are there by their names, as is what nobody knows."""
+    typist.types("/backstores/user:file create a 1M /srv/a.img wwn=of-a")
+    made = store(typist, "user", "a")
+    assert (made.options, made.size) == ({"config": "file//srv/a.img"}, 1 << 20)
+    typist.types("/backstores/pscsi create cd /dev/sg0")
+    assert store(typist, "pscsi", "cd").path == "/dev/sg0"
+    typist.types("/backstores/pscsi create tape 1:0:0:0")
+    assert store(typist, "pscsi", "tape").path == "1:0:0:0"
+    for key in (BackstoreKey("user", "q"), BackstoreKey("invented", "i")):
+        other = Backstore(key=key, unit_serial=key.name, options={"config": "qcow//srv/q.qcow2"})
+        typist.daemon.running = create_backstore(typist.daemon.running, other)
+    typist.daemon.revision += 1
+    tree = typist.types("refresh\nls /backstores")
+    for name in ("user:file", "user:qcow", "invented", "file//srv/a.img", "qcow//srv/q.qcow2"):
+        assert name in tree
+    typist.types("/iscsi create iqn.2026-01.com.example:t")
+    typist.types("/iscsi/iqn.2026-01.com.example:t/tpg1/luns create /backstores/user:file/a")
+    [lun] = [lun for _, _, lun in typist.daemon.running.luns()]
+    assert lun.backstore == BackstoreKey("user", "a")
+    typist.types("/backstores/user:qcow delete q")
+    assert "user:qcow" not in typist.types("ls /backstores")
+
+
+def test_a_handler_that_nobody_has_yet(typist: Typist) -> None:
+    """Can be asked for; the daemon says what there is to say. What is no handler is no path."""
+    typist.types("/backstores/user:qcow create q 1M /srv/q.qcow2")
+    assert store(typist, "user", "q").options["config"] == "qcow//srv/q.qcow2"
+    assert "No such path" in typist.fails("/backstores/user: ls")
+    assert "No such path" in typist.fails("/backstores/qcow ls")

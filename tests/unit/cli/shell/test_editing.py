@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 
 from isthmus.cli.shell.editing import Editor
@@ -14,7 +16,7 @@ def test_an_edit_runs_at_the_daemon_and_shows_here() -> None:
     daemon = FakeDaemon(warnings=("mind the gap",))
     changes: list[bool] = []
     editor = Editor(daemon, lambda: changes.append(True))
-    assert editor.edit(create_target, NAME) == ("mind the gap",)
+    assert editor.edit(partial(create_target, name=NAME)) == ("mind the gap",)
     assert list(editor.configuration.targets) == [NAME] == list(daemon.running.targets)
     assert changes == [True]
 
@@ -23,4 +25,4 @@ def test_it_gives_up_when_everybody_else_is_always_quicker() -> None:
     """After a few tries the operator decides."""
     editor = Editor(FakeDaemon(conflicts=100))
     with pytest.raises(RevisionConflictError, match="try again"):
-        editor.edit(create_target, NAME)
+        editor.edit(partial(create_target, name=NAME))

@@ -30,3 +30,21 @@ def test_what_is_no_number(text: str) -> None:
     """Said so, in one line."""
     with pytest.raises(ExecutionError, match="is not a number"):
         number(text, "lun")
+
+
+def test_what_is_in_use_goes_by_force_only(typist: Typist) -> None:
+    """The refusal says who uses it."""
+    typist.types("iscsi/ create iqn.2026-05.com.example:a")
+    typist.daemon.holders = ("iqn.2026-05.com.example:host",)
+    assert "in use by iqn.2026-05.com.example:host" in typist.fails("iscsi/ delete iqn.2026-05.com.example:a")
+    typist.types("iscsi/ delete iqn.2026-05.com.example:a force=true")
+    assert typist.daemon.running.targets == {}
+
+
+def test_several_parameters_are_one_edit(typist: Typist) -> None:
+    """All of them are set, or none."""
+    typist.types("/backstores/ramdisk create r 1M")
+    before = typist.daemon.revision
+    said = typist.types("/backstores/ramdisk/r set attribute emulate_tpu=1 emulate_tas=0")
+    assert said == "Parameter emulate_tpu is now '1'.\nParameter emulate_tas is now '0'.\n"
+    assert typist.daemon.revision == before + 1

@@ -77,3 +77,11 @@ def test_version(typist: Typist) -> None:
 def test_what_cannot_be_is_said_in_one_line(typist: Typist, line: str, complaint: str) -> None:
     """And nothing is changed."""
     assert complaint in typist.fails(line)
+
+
+@pytest.mark.parametrize(("action", "ask"), [("logout", True), ("drop", False)])
+def test_a_session_is_ended(typist: Typist, action: str, ask: bool) -> None:
+    """With `logout` its initiator is asked first."""
+    typist.daemon.open_sessions = (SESSION,)
+    assert f"Session {SESSION.tsih} has ended." in typist.types(f"sessions {action} {SESSION.tsih}")
+    assert typist.daemon.ended == [(SESSION.tsih, ask)]

@@ -1,0 +1,79 @@
+"""Backstores as SCST's `HANDLER` sections."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from isthmus.compat.scst.alua import BOTH
+from isthmus.compat.scst.grammar import is_writable
+from isthmus.compat.scst.identity import given_by, serial_of
+from isthmus.compat.scst.layout import Block
+from isthmus.compat.scst.pass_through import ADDRESS, KIND
+from isthmus.config.model import Backstore, BackstoreKey
+
+__all__ = ["DeviceNames", "handler_sections"]
+
+_HANDLERS: Final = {"fileio": "vdisk_fileio", "block": "vdisk_blockio", "null": "vdisk_nullio"}
+
+
+class DeviceNames:
+    """The names of SCST's devices, which are unique over all kinds; what SCST cannot have has none."""
+
+    def __init__(self, stores: Iterable[Backstore]) -> None:
+        """Of two that have one name the second gets a number."""
+        self._names: dict[BackstoreKey, str] = {}
+        for store in sorted(stores, key=lambda store: store.key):
+            if store.key.kind == KIND and ADDRESS.fullmatch(store.path):
+                self._names[store.key] = store.path
+            elif store.key.kind in _HANDLERS and is_writable(store.path, store.unit_serial):
+                self._names[store.key] = self._free(store.key.name)
+
+    def of(self, key: BackstoreKey) -> str | None:
+        """The name of a device; None: there is none."""
+        return self._names.get(key)
+
+    def _free(self, name: str) -> str:
+        count, found = 1, name
+        while found in self._names.values():
+            count += 1
+            found = f"{name}_{count}"
+        return found
+
+
+def handler_sections(stores: Iterable[Backstore], names: DeviceNames) -> list[Block]:
+    """One section for each handler that has devices."""
+    sections = {KIND: Block(("HANDLER", "dev_disk"))}
+    sections |= {kind: Block(("HANDLER", handler)) for kind, handler in _HANDLERS.items()}
+    for store in sorted(stores, key=lambda store: store.key):
+        name = names.of(store.key)
+        if name is not None and store.key.kind == KIND:
+            sections[KIND].add("DEVICE", name)
+        elif name is not None:
+            _fill(sections[store.key.kind].add("DEVICE", name), store, name)
+    return [section for section in sections.values() if section.inner]
+
+
+def _fill(device: Block, store: Backstore, name: str) -> None:
+    block_length = int(store.attributes.get("block_size", 512))
+    if store.key.kind == "null":
+        device.add("size", store.size or 0)
+    else:
+        device.add("filename", store.path)
+    if store.unit_serial != serial_of(name, 0):
+        device.add("usn", store.unit_serial)
+    for attribute, text in given_by(store, name):
+        device.add(attribute, text)
+    if block_length != 512:
+        device.add("blocksize", block_length)
+    for attribute, wanted in (
+        ("read_only", store.read_only),
+        ("write_through", not store.write_back),
+        ("removable", store.attributes.get("removable")),
+        ("thin_provisioned", store.attributes.get("emulate_tpu") and store.attributes.get("emulate_tpws")),
+        ("expl_alua", any(group.parameters.get("alua_access_type", BOTH) == BOTH for group in store.alua_groups)),
+    ):
+        if wanted:
+            device.add(attribute, 1)
+    if store.attributes.get("is_nonrot", 1):
+        device.add("rotational", 0)
+    if optimal := int(store.attributes.get("optimal_sectors", 0)):
+        device.add("opt_trans_len", optimal * block_length)

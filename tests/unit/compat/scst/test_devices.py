@@ -1,0 +1,143 @@
+import pytest
+
+from isthmus.compat.importer import ImportSyntaxError
+from isthmus.compat.scst.devices import NULLIO_SIZE
+from isthmus.compat.scst.identity import attributes_of, serial_of
+from isthmus.config.model import Backstore, BackstoreKey
+from tests.support.scst import FILE, imported
+
+
+def device(attributes: str, handler: str = "vdisk_fileio") -> tuple[list[Backstore], list[str]]:
+    """The backstores of a file with one device, and what is told."""
+    found = imported(f"HANDLER {handler} {{\nDEVICE d {{\n{attributes}\n}}\n}}")
+    return list(found.configuration.backstores.values()), [str(finding) for finding in found.findings]
+
+
+@pytest.mark.parametrize(("handler", "kind"), [("vdisk_fileio", "fileio"), ("vdisk_blockio", "block")])
+def test_a_file_or_device_is_a_backstore(handler: str, kind: str) -> None:
+    """With what SCST does unless it is told otherwise: a medium that turns, and a write cache."""
+    stores, findings = device("filename /srv/d.img", handler)
+    assert (stores, findings) == (
+        [
+            Backstore(
+                key=BackstoreKey(kind, "d"),
+                path="/srv/d.img",
+                unit_serial=serial_of("d", 0),
+                attributes={"is_nonrot": 0, **attributes_of(kind, "d", 0, {})},
+            )
+        ],
+        [],
+    )
+
+
+def test_attributes_become_settings() -> None:
+    """Those that there are words for here."""
+    stores, findings = device(
+        "filename /a\nblocksize 4096\nread_only 1\nwrite_through 1\nrotational 0\nthin_provisioned 1\n"
+        "opt_trans_len 524288\nusn abc\nthreads_num 4"
+    )
+    assert findings == []
+    assert stores[0] == Backstore(
+        key=BackstoreKey("fileio", "d"),
+        path="/a",
+        write_back=False,
+        read_only=True,
+        unit_serial="abc",
+        attributes={
+            "block_size": 4096,
+            "emulate_tpu": 1,
+            "emulate_tpws": 1,
+            "optimal_sectors": 128,
+            **attributes_of("fileio", "d", 0, {}),
+        },
+    )
+
+
+def test_a_null_disk_has_the_size_of_scst() -> None:
+    """2.5 TiB, unless it says another in bytes or MiB."""
+    sizes = [device(text, "vdisk_nullio")[0][0].size for text in ("", "size 1048576", "size_mb 2")]
+    assert sizes == [NULLIO_SIZE, 1 << 20, 2 << 20]
+
+
+def test_the_serial_number_is_the_one_that_scst_made_up() -> None:
+    """It stands below the setup_id of the file, and in the other names."""
+    found = imported("setup_id 0x1234\nHANDLER vdisk_nullio {\nDEVICE disk1\n}")
+    (store,) = found.configuration.backstores.values()
+    assert (store.unit_serial, store.attributes["t10_id"]) == ("1234b8fdbd32", "SCST_FIO1234b8fdbd32-disk1")
+
+
+def test_names_that_the_file_gives_are_kept() -> None:
+    """Those that fit the fields of SCSI; another one is told."""
+    stores, findings = device(
+        "filename /a\nt10_vend_id ACME\nprod_id Skates\nprod_rev_lvl 2.1\nvend_specific_id x\nremovable 1\n"
+        "naa_id 0x6001405000000000000000000000abcd\neui64_id 001122334455667788990011\nt10_dev_id é"
+    )
+    assert stores[0].attributes == {
+        "is_nonrot": 0,
+        "removable": 1,
+        "vendor_id": "ACME",
+        "product_id": "Skates",
+        "revision": "2.1",
+        "t10_id": "ACME    x",
+        "naa_id": "6001405000000000000000000000abcd",
+    }
+    assert [finding.partition(": ")[2] for finding in findings] == [
+        "eui64_id 001122334455667788990011 of DEVICE d: an EUI-64 name has 8 bytes here; it is left out",
+        (
+            "t10_dev_id é of DEVICE d: t10_id of a backstore cannot be 'é': "
+            "it has at most 252 printable ASCII characters; it is left out"
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "told"),
+    [
+        ("nv_cache 1", "nv_cache 1 of DEVICE d: what initiators ask to be flushed is flushed all the same"),
+        ("cluster_mode 1", "cluster_mode 1 of DEVICE d: other machines do not hear of its reservations"),
+        ("colour red", "colour of DEVICE d: there is no such setting here; it is left out"),
+    ],
+)
+def test_what_cannot_be_honoured_is_told(attribute: str, told: str) -> None:
+    """The disk is served all the same."""
+    stores, findings = device(f"filename /a\n{attribute}")
+    assert (len(stores), findings) == (1, [f"{FILE}:4: {told}"])
+
+
+@pytest.mark.parametrize(
+    ("attribute", "why"),
+    [
+        ("blocksize 1024", "blocks have 512 or 4096 bytes here"),
+        ("active 0", "a disk is always open here, and this one is not to be"),
+        ("dummy 1", "a LUN without a disk needs no placeholder here"),
+    ],
+)
+def test_what_would_be_another_disk_is_left_out(attribute: str, why: str) -> None:
+    """Other blocks would be other data; a passive node must not open the storage."""
+    stores, findings = device(f"filename /a\n{attribute}")
+    assert (stores, findings) == ([], [f"{FILE}:4: {attribute} of DEVICE d: {why}; it is left out, with its LUNs"])
+
+
+def test_handlers_that_there_are_not_are_told() -> None:
+    """Their devices are left out."""
+    stores, findings = device("filename /a.iso", "vcdrom")
+    told = "DEVICE d of the handler vcdrom: there are no CD-ROMs here; it is left out, with its LUNs"
+    assert (stores, findings) == ([], [f"{FILE}:2: {told}"])
+    assert "there is no such handler here" in device("", "dev_user")[1][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("HANDLER", ":1:1: HANDLER does not say which handler"),
+        ("HANDLER vdisk_fileio {\nDEVICE d\n}", ":2:1: DEVICE d has no filename that is an absolute path"),
+        ("HANDLER vdisk_fileio {\nDEVICE d {\nfilename a\n}\n}", ":2:1: DEVICE d has no filename"),
+        ("HANDLER vdisk_nullio {\nDEVICE d\nDEVICE d\n}", ":3:8: the device 'd' is there twice"),
+        ("HANDLER vdisk_nullio {\nDEVICE a/b\n}", ":2:8: 'a/b' cannot name a backstore"),
+        ("HANDLER vdisk_nullio {\nDEVICE d {\nread_only yes\n}\n}", ":3:1: read_only yes of DEVICE d: it is neither"),
+    ],
+)
+def test_nonsense_is_an_error_with_its_place(text: str, problem: str) -> None:
+    """What SCST would refuse, too."""
+    with pytest.raises(ImportSyntaxError, match=f"^{FILE}{problem}"):
+        imported(text)
