@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := scripts/make_venv.sh pyproject.toml requirements/build.txt requirements/runtime.txt
 PYTEST_ARGS ?=
+# A file of tests runs as a whole in one process: what it starts, it starts once.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # Disks in the tests are files, and want a file system as servers have: /tmp may be memory.
 TMPDIR ?= /var/tmp
 export TMPDIR
@@ -20,14 +22,14 @@ serve: $(VENV)/.runtime ## Serve demo.img (a sparse 1 GiB disk, made if absent) 
 
 test: $(VENV)/.tests ## Install what the tests need and run them, but for the long ones of test-vm
 	@python3 scripts/debian_packages.py tests
-	$(BIN)/python -m pytest -m 'not thorough' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not thorough' $(PYTEST_ARGS)
 
-test-vm: $(VENV)/.tests ## Run all tests with the Linux kernel's initiator, in a virtual machine (as root)
+test-vm: $(VENV)/.tests ## Run all tests with the Linux kernel's initiator, and the long ones (as root)
 	@python3 scripts/debian_packages.py tests
-	$(BIN)/python -m pytest -m vm tests/interop/vm $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'vm or thorough' tests $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.tests ## Run the tests that need no other program
-	$(BIN)/python -m pytest tests/unit tests/playbook $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/playbook $(PYTEST_ARGS)
 
 check: lint types imports layout ## Lint, check types, imports, and that each module has its test (make -k: all of it)
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -41,7 +41,9 @@ from isthmus.initiator.session import Session
 from isthmus.initiator.settings import LoginSettings
 from isthmus.iscsi.chap import ChapCredentials
 from isthmus.iscsi.opcodes import LoginStatus
+from isthmus.management.client import Client
 from isthmus.management.errors import BusyError, DaemonUnreachableError, RevisionConflictError
+from isthmus.management.places import control_socket
 from isthmus.management.secrets import KEPT
 from isthmus.names import IscsiName
 from isthmus.scsi.lun import encode_lun
@@ -50,6 +52,7 @@ from isthmus.scsi.status import Status
 from tests.support.clients import needs, run_client
 from tests.support.daemon import Daemon, StartDaemon, free_port, running_daemon
 
+T = TypeVar("T")
 BLOCK = 512
 MIB = 1 << 20
 ONE = IscsiName("iqn.2026-01.com.example:one")
@@ -207,15 +210,17 @@ def test_storage_that_is_gone_does_not_stop_the_others(start: StartDaemon, tmp_p
 
 
 async def test_without_a_node_acl_nobody_gets_in(start: StartDaemon, tmp_path: Path) -> None:
-    """Unless demo mode lets everybody in, and then only to read, unless told otherwise."""
+    """Unless demo mode lets everybody in: to write as well, unless told otherwise."""
     daemon = start()
     configuration = one_target(disk(tmp_path, "a"), attributes={})
     put(daemon, configuration)
     assert await refusal(daemon) == LoginStatus.AUTHORIZATION_FAILURE
-    put(
-        daemon,
-        with_group(configuration, lambda group: dataclasses.replace(group, attributes={"generate_node_acls": 1})),
-    )
+    demo = {"generate_node_acls": 1}
+    put(daemon, with_group(configuration, lambda group: dataclasses.replace(group, attributes=demo)))
+    async with unit_of(daemon) as unit:
+        await unit.write(b"x" * BLOCK, lba=0, block_length=BLOCK)
+    protected = {**demo, "demo_mode_write_protect": 1}
+    put(daemon, with_group(configuration, lambda group: dataclasses.replace(group, attributes=protected)))
     async with unit_of(daemon) as unit:
         with pytest.raises(ScsiError) as caught:
             await unit.write(b"x" * BLOCK, lba=0, block_length=BLOCK)
@@ -491,13 +496,14 @@ def test_the_socket_is_the_owners_alone(start: StartDaemon) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_another_user_is_turned_away(start: StartDaemon, tmp_path: Path) -> None:
+def test_another_user_is_turned_away(start: StartDaemon) -> None:
     """Even if the mode of the socket has been opened."""
     daemon = start()
     daemon.socket.chmod(0o666)
     for directory in daemon.socket.parents:
-        if directory.is_relative_to(tmp_path.parent.parent):
-            directory.chmod(0o755)
+        mode = stat.S_IMODE(directory.stat().st_mode)
+        if mode & 0o005 != 0o005:
+            directory.chmod(mode | 0o055)
     script = (
         "import os, socket, sys; s = socket.socket(socket.AF_UNIX); os.setgroups([]); os.setgid(65534); os.setuid(65534);"
         "s.connect(sys.argv[1]);"
@@ -578,6 +584,24 @@ def test_a_hang_up_reads_the_file_again(start: StartDaemon, tmp_path: Path) -> N
     assert TWO in daemon.client.configuration()[0].targets
 
 
+def test_a_hang_up_with_a_damaged_file_changes_nothing(start: StartDaemon, tmp_path: Path) -> None:
+    """What runs stays, the log says why, and the next change is saved beside a copy of the damaged file."""
+    daemon = start()
+    put(daemon, one_target(disk(tmp_path, "a")))
+    put(daemon, both(one_target(disk(tmp_path, "a")), one_target(disk(tmp_path, "b"), name=TWO)))
+    saved = daemon.state / "saveconfig.json"
+    saved.write_text(saved.read_text()[:-10])
+    daemon.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 20
+    while "configuration not read again" not in daemon.log_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert set(daemon.client.configuration()[0].targets) == {ONE, TWO}
+    put(daemon, one_target(disk(tmp_path, "a")))
+    assert [target["wwn"] for target in json.loads(saved.read_text())["targets"]] == [ONE]
+    assert (daemon.state / "saveconfig.json.damaged.1").exists()
+
+
 def test_a_second_daemon_is_refused(start: StartDaemon, tmp_path: Path) -> None:
     """It would write over what the first one keeps."""
     start()
@@ -605,3 +629,44 @@ def test_the_service_manager_hears_of_it(start: StartDaemon, tmp_path: Path, mon
         monkeypatch.setenv("WATCHDOG_USEC", "200000")
         start()
         assert [manager.recv(64) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+
+
+@needs("systemd-socket-activate")
+def test_the_service_manager_may_have_the_port_already(tmp_path: Path) -> None:
+    """Started by the first connection, the daemon takes over the socket that is bound, and answers there."""
+    port = free_port()
+    environment = {"ISTHMUS_STATE": str(tmp_path / "state"), "ISTHMUS_RUN": str(tmp_path / "run")}
+    settings = [word for name, value in environment.items() for word in ("-E", f"{name}={value}")]
+    command = [sys.executable, "-m", "isthmus", "daemon", "--portal", f"127.0.0.1:{port}"]
+    path = control_socket(tmp_path / "run")
+    with subprocess.Popen(
+        ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", *settings, "-E", "PYTHONPATH", *command],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        try:
+            first = wait_for(lambda: socket.create_connection(("127.0.0.1", port), timeout=5))
+            client = wait_for(lambda: connected(Client(path)))
+            client.change(lambda _: one_target(disk(tmp_path, "a")))
+            [portal] = client.portals()
+            assert (portal.listening, portal.bound, portal.problem) == (True, f"127.0.0.1:{port}", "")
+            first.close()
+        finally:
+            process.terminate()
+
+
+def connected(client: Client) -> Client:
+    """A client whose daemon answers; raises `DaemonUnreachableError`."""
+    client.version()
+    return client
+
+
+def wait_for(attempt: Callable[[], T]) -> T:
+    """What `attempt` gives as soon as it succeeds."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return attempt()
+        except (OSError, DaemonUnreachableError):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

@@ -34,6 +34,7 @@ from isthmus.server.login_phase import LoginPhase
 from isthmus.server.login_policy import Directory, PortalPolicy
 from isthmus.server.options import Portal
 from isthmus.server.send_targets import text_exchange
+from isthmus.target.access import Route
 from isthmus.target.portal_group import PortalGroup
 from isthmus.target.target_node import TargetNode
 from tests.support.scsi import make_unit
@@ -132,11 +133,12 @@ async def target(unit: LogicalUnit) -> AsyncIterator[Target]:
     directory.add(node)
     sock = bind(Portal("127.0.0.1", 0))
     port = sock.getsockname()[1]
-    policy = PortalPolicy(directory, engine, lambda node: node.portal_groups.get(1))
+    route = Route(address="127.0.0.1", portal_address="127.0.0.1", portal_port=port)
+    policy = PortalPolicy(directory, engine, lambda node: node.portal_groups.get(1), route)
     limiter = LoginLimiter()
 
     async def log_in(accepted: object, peer: str) -> None:
-        phase = LoginPhase(accepted, peer, policy, engine, lambda login: text_exchange(directory, login, "127.0.0.1"))  # type: ignore[arg-type]
+        phase = LoginPhase(accepted, peer, policy, engine, lambda login: text_exchange(directory, login, route))  # type: ignore[arg-type]
         await phase.run()
 
     listener = Listener(sock, limiter, log_in)

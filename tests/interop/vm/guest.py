@@ -5,7 +5,7 @@ import itertools
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,13 +113,13 @@ class Guest:
         self.process.wait()
 
 
-def _qemu(image: Image, share: Path, options: tuple[str, ...]) -> list[str]:
+def _qemu(image: Image, share: Path, root: str, options: tuple[str, ...]) -> list[str]:
     # KVM is never used: where /dev/kvm is there it may not work, and guests then hang. --pdeathsig: dies with the tests.
     return [
         "setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1",
         "-m", str(MEMORY_MIB), "-M", "q35", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-kernel", str(image.kernel), "-initrd", str(image.initramfs), "-append", KERNEL_PARAMETERS,
-        "-drive", f"file={image.root},format=raw,if=virtio,readonly=on",
+        "-drive", f"file={root},format=raw,if=virtio,readonly=on",
         "-virtfs", f"local,path={share},mount_tag=host,security_model=none,id=host",
         "-device", "virtio-rng-pci", "-nic", "user,model=virtio-net-pci",
         "-serial", f"file:{share.with_name(share.name + '.console')}", *options,
@@ -136,13 +136,20 @@ def _await_ready(guest: Guest) -> None:
 
 
 @contextlib.contextmanager
-def running_guest(image: Image, directory: Path, *options: str) -> Iterator[Guest]:
-    """A guest until the block ends; `directory` gets what is shared with it and its console, `options` are QEMU's."""
+def running_guest(
+    image: Image, directory: Path, *options: str, prefix: Sequence[str] = (), root: str | None = None
+) -> Iterator[Guest]:
+    """A guest until the block ends; `directory` gets what is shared with it and its console, `options` are QEMU's.
+
+    `prefix`: the words before the command, such as those that have it run in another network. `root`: where QEMU finds
+    the root file system, if not in the image's own file.
+    """
     share = directory / "host"
     (share / "queue").mkdir(parents=True)
     shutil.copy(CLIENT, share)
     with (directory / "host.qemu").open("wb") as log:
-        process = subprocess.Popen(_qemu(image, share, options), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        command = [*prefix, *_qemu(image, share, root or str(image.root), options)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         guest = Guest(process=process, share=share)
         try:
             _await_ready(guest)
