@@ -48,6 +48,7 @@ MODULES = (
     "dm_mod",
     "xfs",
     "ext4",
+    "isofs",
     "loop",
     "crc32c_generic",
     "crct10dif_pclmul",
