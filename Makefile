@@ -12,7 +12,7 @@ export TMPDIR
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit test-vm check lint types imports layout format bench lock dist clean
+.PHONY: help serve test test-unit test-vm check lint types imports layout format bench lock dist deb clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ lock: ## Write the lock files; UPGRADE=--upgrade (or a package's name) for newer
 
 dist: $(VENV)/.runtime ## Build the sdist and the wheel into dist/
 	$(BIN)/python -m hatchling build
+
+deb: $(VENV)/.runtime ## Build the Debian package into dist/
+	@python3 scripts/debian_packages.py deb
+	$(BIN)/python scripts/build_deb.py
 
 clean: ## Remove what was built or installed here; disks (*.img) stay
 	rm -rf $(VENV) .cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

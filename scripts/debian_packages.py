@@ -1,6 +1,6 @@
-"""Install the Debian packages that the tests and the benchmark need, or say which are missing and what that leaves out.
+"""Install the Debian packages that tests, benchmark and `make deb` need, or say which are missing and what that leaves out.
 
-    python3 scripts/debian_packages.py tests|bench
+    python3 scripts/debian_packages.py tests|bench|deb
 
 Runs before there is a virtual environment, so it needs nothing but Python. As root it installs through apt; it changes
 no apt configuration, removes no package and leaves no service behind. It exits 0 also if something stays missing: the
@@ -56,6 +56,10 @@ NEEDS = {
         Need(package="tgt", command="tgtd", without="the peer that make bench compares with"),
         Need(package="qemu-utils", command="qemu-img", without="the write figures of make bench"),
         Need(package="qemu-block-extra", command="", without="the write figures of make bench"),
+    ),
+    "deb": (
+        Need(package="debhelper", command="dh", without="make deb"),
+        Need(package="dpkg-dev", command="dpkg-buildpackage", without="make deb"),
     ),
 }
 
@@ -239,7 +243,7 @@ def install(missing: Sequence[Need]) -> None:
         if together and not apt([*APT_INSTALL, *together]):
             for package in together:
                 apt([*APT_INSTALL, package])
-        if not qemu_speaks_iscsi():
+        if "qemu-block-extra" in {need.package for need in missing} and not qemu_speaks_iscsi():
             install_qemu_block_extra()
         if any(need.package == "qemu-system-x86" and not is_present(need) for need in missing):
             install_qemu_system()

@@ -21,6 +21,7 @@ EXIT_FAILED: Final = 1
 EXIT_REFUSED: Final = 2
 CALLED: Final[Mapping[str, Sequence[str]]] = {
     "scstadmin": ("scstadmin",),
+    "isthmusd": ("daemon",),
     "targetcli": ("shell",),
     "tgt-admin": ("tgt-admin",),
     "tgt-setup-lun": ("tgt-setup-lun",),
@@ -137,6 +138,6 @@ def fail(message: str, status: int) -> int:
 
 
 def main() -> NoReturn:
-    """The entry point. Called `targetcli` (by a link), the program is the shell, so that scripts go on as they are."""
+    """The entry point. Called `targetcli` or `isthmusd` (by a link), the program is the shell or the daemon."""
     called = Path(sys.argv[0]).name
     sys.exit(run([*CALLED.get(called, ()), *sys.argv[1:]]))

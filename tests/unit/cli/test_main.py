@@ -102,3 +102,14 @@ def test_the_module_runs() -> None:
     """`python -m isthmus` is the command."""
     result = subprocess.run([sys.executable, "-m", "isthmus", "--version"], capture_output=True, text=True, check=True)
     assert result.stdout == f"isthmus {isthmus.__version__}\n"
+
+
+def test_under_the_name_of_the_daemon_it_is_the_daemon(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As init scripts and the manual call it."""
+    monkeypatch.setattr("sys.argv", ["/usr/bin/isthmusd", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 0
+    assert "Usage: isthmus daemon" in capsys.readouterr().out
