@@ -2,22 +2,32 @@
 
 What concerns more than one initiator is done here all the same, since to the device they are one: REPORT LUNS, and
 reservations of either kind, to which every command that passes is held (by the class that it has for a disk; what a
-disk does not know conflicts with each). EXTENDED COPY does not pass: it would reach other devices of this machine.
+disk does not know conflicts with each). EXTENDED COPY does not pass: it would reach other devices of this machine. Unit
+attentions of the device are told to all, and what a disk says of its longest transfer is what goes through from here.
 """
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import BlockOperation
-from isthmus.backstores.pscsi import PassThroughBackstore
+from isthmus.backstores.pscsi import PassThroughBackstore, PassThroughResult, is_attention
 from isthmus.errors import BackstoreError
 from isthmus.scsi.cdb import Command
 from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
+from isthmus.scsi.device_limits import (
+    WHOLE_LIST,
+    asks_for_limits,
+    asks_for_pages,
+    limited_page,
+    limits_page,
+    list_with_limits,
+)
 from isthmus.scsi.opcodes import AccessClass, CommandDescriptor, ReservationClass, Steps
-from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
+from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense, SenseKey
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response, Task
 
@@ -129,20 +139,70 @@ def _parse(cdb: bytes, _unit: "LogicalUnit") -> PassThrough:
     return PassThrough(cdb=cdb[:length])
 
 
-def pass_through(_unit: "LogicalUnit", task: Task) -> Steps:
+def pass_through(unit: "LogicalUnit", task: Task) -> Steps:
     """Have the device do it, and tell what it has said."""
     command = task.command
     assert isinstance(command, PassThrough)
-    if max(task.data_in_length, sum(map(len, task.data_out))) > MAX_TRANSFER:
+    if _data_length(task) > MAX_TRANSFER:
         raise CheckCondition(Sense.INVALID_FIELD_IN_CDB)
-    result = yield PassThroughOperation(command.cdb, tuple(task.data_out), task.data_in_length)
+    try:
+        result = yield from _answer(unit.backstore, task, command)
+    except BackstoreError as error:
+        raise _refused(error, unit.backstore, task) or error from error
     try:
         status = Status(result.status)
     except ValueError:
         raise BackstoreError(0, f"the device has answered with status {result.status:#04x}") from None
+    if status == Status.CHECK_CONDITION:
+        _tell_others(unit, task, result.sense)
     return Response(
         status=status, data_in=result.data_in, sense=result.sense, data_out_consumed=result.data_out_consumed
     )
+
+
+def _answer(device: Backstore, task: Task, command: PassThrough) -> Generator[BlockOperation, Any, PassThroughResult]:
+    """The device's answer, but for what a disk says of the longest transfer."""
+    assert isinstance(device, PassThroughBackstore)
+    wanted, cdb = task.data_in_length, command.cdb
+    blocks = min(device.max_transfer, MAX_TRANSFER) // (device.device_block_length or MAX_TRANSFER)
+    allocation_length = min(int.from_bytes(cdb[3:5]), wanted)
+    if blocks and asks_for_pages(cdb):
+        whole = cdb[:3] + WHOLE_LIST.to_bytes(2) + cdb[5:]
+        result: PassThroughResult = yield PassThroughOperation(whole, (), WHOLE_LIST)
+        if result.status:
+            return result
+        return replace(result, data_in=memoryview(list_with_limits(bytes(result.data_in), allocation_length)))
+    result = yield PassThroughOperation(cdb, tuple(task.data_out), wanted)
+    if blocks and asks_for_limits(cdb):
+        if result.status and not is_attention(result.sense):
+            return limits_page(device.device_type, blocks, allocation_length)
+        return replace(result, data_in=memoryview(limited_page(bytes(result.data_in), blocks)))
+    return result
+
+
+def _data_length(task: Task) -> int:
+    return max(task.data_in_length, sum(map(len, task.data_out)))
+
+
+def _refused(error: BackstoreError, device: Backstore, task: Task) -> CheckCondition | None:
+    """What the kernel has not passed on: commands that it keeps from users, and more data than goes at once."""
+    assert isinstance(device, PassThroughBackstore)
+    if error.errno == errno.EPERM:
+        return CheckCondition(Sense.INVALID_COMMAND_OPERATION_CODE, field=FieldPointer(0))
+    if error.errno in {errno.EINVAL, errno.ENOMEM} and 0 < device.max_transfer < _data_length(task):
+        return CheckCondition(Sense.INVALID_FIELD_IN_CDB)
+    return None
+
+
+def _tell_others(unit: "LogicalUnit", task: Task, sense: bytes) -> None:
+    """The device knows one initiator, so it tells one: the others hear of a unit attention from here."""
+    if not is_attention(sense):
+        return
+    code = tuple(sense[2:4] if sense[0] & 0x7F >= 0x72 else sense[12:14])
+    known = [told for told in Sense if told.key == SenseKey.UNIT_ATTENTION and told.asc == code[0]]
+    exact = [told for told in known if told.ascq == code[1]]
+    for told in (exact or known)[:1]:
+        unit.unit_attentions.establish_for_all(told, but=task.nexus)
 
 
 PASS_THROUGH: Final = _PassThroughTable(())

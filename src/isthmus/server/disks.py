@@ -249,7 +249,7 @@ class Disks:
         storage = open_backstore(_spec(settings, create=create))
         try:
             block_length = block_length_of(settings)
-            if storage.size % block_length:
+            if storage.size % block_length and not storage.pass_through:
                 raise ConfigurationError(
                     f"{settings.key}: {storage.size} bytes are not a whole number of {block_length}-byte blocks",
                     f"make them {storage.size + -storage.size % block_length}",

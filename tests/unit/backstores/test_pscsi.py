@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.backstores.pscsi import PassThroughBackstore, SgIoHeader
+from isthmus.backstores.pscsi import PassThroughBackstore, SgIoHeader, is_attention
 from isthmus.backstores.registry import BackstoreSpec, open_backstore
 from isthmus.errors import BackstoreError, ConfigurationError
 from tests.support.sg_device import BLOCK, SgDevice
@@ -63,6 +63,76 @@ def test_a_device_that_does_not_answer(node: Path, host_status: int, number: int
     store.close()
 
 
+def test_a_status_is_the_devices_answer(node: Path) -> None:
+    """Whatever the kernel makes of it: a reservation conflict comes with DID_NEXUS_FAILURE."""
+    device = SgDevice()
+    store = opened(node, device)
+    device.host_status, device.status = 0x11, 0x18
+    assert store.execute(INQUIRY, (), 96).status == 0x18
+    store.close()
+
+
+@pytest.mark.parametrize("host_status", [0x02, 0x08, 0x0B, 0x0C, 0x0D, 0x0E])
+def test_an_adapter_that_has_no_time(node: Path, host_status: int) -> None:
+    """The initiator is to try again later."""
+    device = SgDevice()
+    store = opened(node, device)
+    device.host_status = host_status
+    assert store.execute(INQUIRY, (), 96).status == 0x08
+    store.close()
+
+
+def test_the_size_of_a_disk_that_has_something_to_say(node: Path) -> None:
+    """A unit attention is no reason not to know it."""
+    store = opened(node, SgDevice(attention=b"\x29\1"))
+    assert (store.size, store.device_block_length) == (16 * BLOCK, BLOCK)
+    store.close()
+
+
+def test_what_the_kernel_takes_at_once(node: Path) -> None:
+    """The bytes of a command, or a page for each piece of the adapter's list, whichever is less."""
+    for sectors, pieces, limit in ((1 << 19, 2048, 1 << 19), (1280 << 10, 128, 1 << 19), (0, 0, 0)):
+        store = opened(node, SgDevice(max_sectors=sectors, pieces=pieces))
+        assert store.max_transfer == limit
+        store.close()
+
+
+def test_all_nodes_of_a_device(tmp_path: Path) -> None:
+    """A node that is not sg has the commands go to the sg node, and a disk by its sg node is held as well."""
+    kernel = tmp_path / "dev/char/1:3"  # /dev/null
+    (kernel / "device/scsi_generic/zero").mkdir(parents=True)
+    (kernel / "device/block/null-and-void").mkdir(parents=True)
+    spec = BackstoreSpec(kind="pscsi", path="/dev/null")
+    with pytest.raises(ConfigurationError, match="/dev/null-and-void cannot be used"):
+        PassThroughBackstore.open(spec, ioctl=SgDevice().ioctl, sysfs=tmp_path)
+    (kernel / "device/block/null-and-void").rmdir()
+    asked: list[str] = []
+    device = SgDevice()
+
+    def ioctl(descriptor: int, request: int, argument: object) -> int:
+        asked.append(Path(f"/proc/self/fd/{descriptor}").resolve().name)
+        return device.ioctl(descriptor, request, argument)
+
+    PassThroughBackstore.open(spec, ioctl=ioctl, sysfs=tmp_path).close()
+    assert set(asked) == {"zero"}
+
+
+def test_partitions_take_no_commands(tmp_path: Path) -> None:
+    """Through one, they would go to the whole disk."""
+    (tmp_path / "dev/char/1:3/partition").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match="is a partition"):
+        PassThroughBackstore.open(BackstoreSpec(kind="pscsi", path="/dev/null"), ioctl=SgDevice().ioctl, sysfs=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sense", "attention"),
+    [("7000060000000000", True), ("7206290000000000", True), ("7000030000000000", False), ("", False)],
+)
+def test_attentions_are_known(sense: str, attention: bool) -> None:
+    """In the fixed and in the descriptor format."""
+    assert is_attention(bytes.fromhex(sense)) is attention
+
+
 def test_what_takes_hours_may_take_hours(node: Path) -> None:
     """A command that the kernel gives up resets the device."""
     device = SgDevice()
@@ -102,10 +172,10 @@ def test_what_is_no_scsi_device(tmp_path: Path, node: Path) -> None:
 
 def test_a_device_by_its_address(tmp_path: Path) -> None:
     """The kernel knows which node that is."""
-    (tmp_path / "1:0:0:0/device/scsi_generic/sg99").mkdir(parents=True)
+    (tmp_path / "class/scsi_device/1:0:0:0/device/scsi_generic/sg99").mkdir(parents=True)
     spec = BackstoreSpec(kind="pscsi", path="1:0:0:0")
     with pytest.raises(ConfigurationError, match="/dev/sg99 cannot be used"):
-        PassThroughBackstore.open(spec, ioctl=fcntl.ioctl, devices=tmp_path)
+        PassThroughBackstore.open(spec, ioctl=fcntl.ioctl, sysfs=tmp_path)
 
 
 @pytest.mark.skipif(ctypes.sizeof(ctypes.c_void_p) != 8, reason="the layout of another machine")

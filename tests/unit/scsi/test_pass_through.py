@@ -1,6 +1,7 @@
 """A SCSI device behind a target, by a stand-in for the kernel's SG_IO: there may be no device on this machine."""
 
 import contextlib
+import errno
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,6 +70,54 @@ async def test_the_sense_of_the_device_comes_through(tmp_path: Path, monkeypatch
         assert await tested.sense(bytes((0x43, *bytes(9))), data_in_length=12) is Sense.MEDIUM_NOT_PRESENT
         device.host_status = 1
         assert await tested.sense(cdb.test_unit_ready()) is Sense.LOGICAL_UNIT_FAILURE
+
+
+async def test_all_initiators_hear_what_the_device_told_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows only one of them."""
+    device = SgDevice()
+    async with (
+        served(device, tmp_path, monkeypatch) as tested,
+        await Session.login(tested.running.settings()) as session,
+    ):
+        other = LogicalUnit(session, 0)
+        await tested.status(cdb.test_unit_ready(), unit=other)
+        for code, heard in (
+            (b"\x2a\x09", Sense.CAPACITY_DATA_HAS_CHANGED),
+            (b"\x29\x42", Sense.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED),
+        ):
+            device.attention = code
+            assert await tested.status(cdb.test_unit_ready(), unit=other) == Status.CHECK_CONDITION
+            assert await tested.sense(cdb.test_unit_ready()) is heard
+            assert await tested.status(cdb.test_unit_ready(), unit=other) == Status.GOOD
+            assert await tested.sense(cdb.test_unit_ready()) is None
+
+
+async def test_what_the_kernel_does_not_pass_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that it keeps from users are unknown here; what is too much for it is an error of the request."""
+    device = SgDevice(max_sectors=4096, pieces=1)
+    async with served(device, tmp_path, monkeypatch) as tested:
+        device.errno = errno.EPERM
+        assert await tested.sense(bytes((0xC1, *bytes(9)))) is Sense.INVALID_COMMAND_OPERATION_CODE
+        device.errno = errno.ENOMEM
+        assert await tested.sense(READ, data_in_length=2 * 4096) is Sense.INVALID_FIELD_IN_CDB
+        assert await tested.sense(READ, data_in_length=4096) is Sense.INTERNAL_TARGET_FAILURE
+        device.errno = errno.ENODEV
+        assert await tested.sense(READ, data_in_length=4096) is Sense.LOGICAL_UNIT_FAILURE
+
+
+@pytest.mark.parametrize("own", [0, 1 << 12, 1 << 20])
+async def test_disks_tell_what_goes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: int) -> None:
+    """The smaller one of the device's limit and the kernel's; also of a disk that tells none."""
+    limits = b"\0\xb0\0\x3c" + bytes(4) + own.to_bytes(4) + own.to_bytes(4) + bytes(48)
+    pages = {0x00: b"\0\0\0\2\0\x83"} if not own else {0x00: b"\0\0\0\3\0\x83\xb0", 0xB0: limits}
+    device = SgDevice(max_sectors=1 << 19, pieces=2048, pages=pages)
+    async with served(device, tmp_path, monkeypatch) as tested:
+        told = await tested.unit.command("pages", cdb.inquiry(page=0x00), data_in_length=96)
+        assert bytes(told.data_in) == b"\0\0\0\3\0\x83\xb0"
+        told = await tested.unit.command("limits", cdb.inquiry(page=0xB0), data_in_length=64)
+        assert len(told.data_in) == 64
+        assert int.from_bytes(told.data_in[8:12]) == min(own or 1 << 20, (1 << 19) // BLOCK)
+        assert int.from_bytes(told.data_in[12:16]) == min(own, (1 << 19) // BLOCK)
 
 
 async def test_reservations_are_kept_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
