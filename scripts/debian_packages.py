@@ -50,6 +50,11 @@ NEEDS = {
         Need(package="cpio", command="cpio", without=VIRTUAL_MACHINE),
         Need(package="zstd", command="zstd", without=VIRTUAL_MACHINE),
         Need(package="e2fsprogs", command="mke2fs", without=VIRTUAL_MACHINE),
+        Need(package="groff-base", command="groff", without="how manual pages look, in tests/scripts"),
+        Need(package="mandoc", command="mandoc", without="how manual pages look, in tests/scripts"),
+        Need(package="debhelper", command="dh", without="tests/packaging/test_deb.py"),
+        Need(package="dpkg-dev", command="dpkg-buildpackage", without="tests/packaging/test_deb.py"),
+        Need(package="lintian", command="lintian", without="lintian in tests/packaging/test_deb.py"),
     ),
     "bench": (
         Need(package="libiscsi-bin", command="iscsi-perf", without="the read figures of make bench"),

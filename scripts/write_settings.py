@@ -22,7 +22,7 @@ from isthmus.config.settings import (
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SETTINGS_PAGE: Final = ROOT / "docs" / "settings.md"
-_TABLES: Final[dict[str, SettingTable]] = {
+TABLES: Final[dict[str, SettingTable]] = {
     "Attributes of a backstore": BACKSTORE_ATTRIBUTES,
     "Attributes of a portal group": TPG_ATTRIBUTES,
     "Parameters of a portal group": TPG_PARAMETERS,
@@ -57,18 +57,25 @@ def main(arguments: list[str]) -> int:
 def generate() -> str:
     """The page as it should be."""
     sections = [
-        f"\n## {title}\n{_COLUMNS}" + "".join(_row(setting) for setting in table) for title, table in _TABLES.items()
+        f"\n## {title}\n{_COLUMNS}" + "".join(_row(setting) for setting in table) for title, table in TABLES.items()
     ]
     return _HEAD + "".join(sections)
 
 
 def _row(setting: Setting) -> str:
     mark = " +" if setting.extension else ""
-    default = "see there" if setting.derived else f"`{setting.default}`" if setting.default != "" else "empty"
-    return f"| `{setting.name}`{mark} | {default} | {_values(setting)} | {setting.about.replace('|', '/')} |\n"
+    return f"| `{setting.name}`{mark} | {default(setting)} | {values(setting)} | {setting.about.replace('|', '/')} |\n"
 
 
-def _values(setting: Setting) -> str:
+def default(setting: Setting) -> str:
+    """What counts where nothing is set."""
+    if setting.derived:
+        return "see there"
+    return f"`{setting.default}`" if setting.default != "" else "empty"
+
+
+def values(setting: Setting) -> str:
+    """What it may be, in words."""
     if setting.fixed:
         return "fixed"
     if setting.read_only:
