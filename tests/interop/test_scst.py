@@ -254,3 +254,57 @@ async def test_scstadmin_sets_up_a_target(start: StartDaemon, disk: Path, tmp_pa
     stranger = settings(daemon, "db_secret1234", initiator="iqn.2026-05.com.example:web-server")
     assert await refusal(stranger) == LoginStatus.AUTHORIZATION_FAILURE
     assert blocks(disk, 0) == b"s" * BLOCK
+
+
+async def test_scstadmin_tells_initiators_of_a_pair_of_servers(start: StartDaemon, disk: Path, tmp_path: Path) -> None:
+    """Device and target groups made step by step, while an initiator is logged in: it sees its own port and the other."""
+    daemon = start()
+    source = tmp_path / "scst.conf"
+    source.write_text(
+        f"HANDLER vdisk_fileio {{\nDEVICE disk01 {{\nfilename {disk}\n}}\n}}\n"
+        f"TARGET_DRIVER iscsi {{\nenabled 1\nTARGET {TARGET} {{\nenabled 1\nLUN 0 disk01\n}}\n}}\n"
+    )
+    isthmus(daemon, "scstadmin", "-config", source)
+    url = daemon.url(TARGET)
+    open_to_all = LoginSettings(host=url.address, port=url.port, target_name=TARGET, initiator_name=INITIATOR)
+    async with await Session.login(open_to_all) as session:
+        unit = LogicalUnit(session, 0)
+        await unit.become_ready()
+        assert [group[2] for group in await target_port_groups(unit)] == [0]
+        remote = ("-dev_group", "pair", "-tgt_group", "remote")
+        for words in (
+            ("-add_dgrp", "pair"),
+            ("-add_tgrp", "local", "-dev_group", "pair"),
+            ("-add_tgrp", "remote", "-dev_group", "pair"),
+            ("-add_tgrp_tgt", TARGET, "-dev_group", "pair", "-tgt_group", "local"),
+            ("-add_tgrp_tgt", "iqn.2026-05.com.example:other-node", *remote),
+            (
+                "-set_ttgt_attr",
+                "iqn.2026-05.com.example:other-node",
+                *remote,
+                "-attributes",
+                "rel_tgt_id=9",
+                "-noprompt",
+            ),
+            ("-set_tgrp_attr", "remote", "-dev_group", "pair", "-attributes", "state=standby", "-noprompt"),
+            ("-add_dgrp_dev", "disk01", "-dev_group", "pair"),
+        ):
+            isthmus(daemon, "scstadmin", *words)
+        await unit.become_ready()
+        [local, other] = await target_port_groups(unit)
+        assert (local[0], local[2], other) == (0, 1, (2, [9], 2))
+        isthmus(daemon, "scstadmin", "-rem_dgrp", "pair")
+        await unit.become_ready()
+        assert [group[2] for group in await target_port_groups(unit)] == [0]
+
+
+async def target_port_groups(unit: LogicalUnit) -> list[tuple[int, list[int], int]]:
+    """REPORT TARGET PORT GROUPS (SPC-5 §6.36): of each group its state, its ports and its identifier."""
+    cdb = bytes([0xA3, 0x0A, *bytes(4), *(255).to_bytes(4), 0, 0])
+    data = bytes((await unit.command("REPORT TARGET PORT GROUPS", cdb, data_in_length=255)).data_in)[4:]
+    found = []
+    while data:
+        ports = [int.from_bytes(data[place + 2 : place + 4]) for place in range(8, 8 + 4 * data[7], 4)]
+        found.append((data[0], ports, int.from_bytes(data[2:4])))
+        data = data[8 + 4 * data[7] :]
+    return found

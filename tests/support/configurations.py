@@ -47,6 +47,8 @@ __all__ = ["configurations", "values_of"]
 _WORDS = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
 _ADDRESSES = st.sampled_from(["ALL", "192.0.2.0/24", "192.0.2.7", "2001:db8::/32", "2001:db8::7"])
 _PATTERNS = st.sampled_from(["*", "?", "iqn.*:db?", "!iqn.*", "eui.0123456789abcdef", "*:initiator1#192.0.2.?"])
+_PORTS = st.integers(1, 0xFFFF).map(str)
+_LISTED = {"allowed_addresses": _ADDRESSES, "other_ports": _PORTS}
 _SECRETS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
 
@@ -73,7 +75,7 @@ def values_of(setting: Setting) -> st.SearchStrategy[Value]:
     if isinstance(kind, Hexadecimal):
         return st.sampled_from(["", *("5a" * (length // 2) for length in kind.lengths)])
     if isinstance(kind, ListOf):
-        items = _ADDRESSES if setting.name == "allowed_addresses" else _PATTERNS
+        items = _LISTED.get(setting.name, _PATTERNS)
         return st.lists(items.map(kind.canonical), max_size=3, unique=True).map(",".join)
     return _WORDS
 

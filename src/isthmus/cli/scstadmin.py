@@ -14,7 +14,7 @@ import click
 from isthmus.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from isthmus.compat.scst.admin_verbs import Request
+    from isthmus.compat.scst.admin_request import Request
     from isthmus.management.client import Client
 
 __all__ = ["parse", "scstadmin"]
@@ -65,7 +65,7 @@ def scstadmin(words: tuple[str, ...]) -> int:
 
 def parse(words: Sequence[str]) -> "tuple[Request, frozenset[str]]":
     """The verb with its operand and modifiers, and the flags; raises `ConfigurationError`."""
-    from isthmus.compat.scst.admin_verbs import Request
+    from isthmus.compat.scst.admin_request import Request
 
     left, verb, operand = list(words), "", ""
     modifiers, flags = dict[str, str](), set[str]()

@@ -409,7 +409,7 @@ def _serial(entry: _Object, key: BackstoreKey) -> str:
 
 
 def _dump_alua_group(group: AluaGroup) -> dict[str, Any]:
-    parameters = ALUA_GROUP_PARAMETERS.with_defaults(group.parameters)
+    parameters = ALUA_GROUP_PARAMETERS.saved(group.parameters)
     del parameters[_READ_ONLY_ALUA]
     return {"name": group.name, "tg_pt_gp_id": group.alua_group_id, **parameters}
 

@@ -30,6 +30,7 @@ from isthmus.names import IscsiName
 __all__ = [
     "KEPT",
     "MAX_LUN",
+    "MAX_TAG",
     "Account",
     "AluaGroup",
     "Backstore",

@@ -125,8 +125,14 @@ _BYTES: Final = 1 << 48
 _LARGEST: Final = 0xFFFF_FFFF_FFFF_FFFF
 _BEYOND_ADDRESSES: Final = 0x7FFF_FFFF
 """UNMAP GRANULARITY ALIGNMENT has 31 bits (SBC-4 §6.6.4)."""
+_MOST_PORTS: Final = 0xFFFF
 _DIGESTS: Final = KeyList(("CRC32C", "None"))
 _YES_NO: Final = Choice(("Yes", "No"))
+
+
+def _port_identifier(text: str) -> str:
+    """A RELATIVE TARGET PORT IDENTIFIER (SPC-5 §6.36); raises `ValueError`."""
+    return str(Number(1, _MOST_PORTS).parse(text))
 
 
 def _flag(
@@ -416,5 +422,12 @@ ALUA_GROUP_PARAMETERS: Final = SettingTable(
         for state in ("active_optimized", "active_nonoptimized", "standby", "unavailable", "offline", "transitioning")
     ),
     _flag("alua_support_lba_dependent", 0, "No state depends on the LBA here.", fixed=True),
+    Setting(
+        name="other_ports",
+        kind=ListOf(_port_identifier, "a port"),
+        default="",
+        about="Relative identifiers of another server's ports in the group, joined by commas, for initiators to know.",
+        extension=True,
+    ),
 )
 """`set alua` of a target port group."""

@@ -157,6 +157,9 @@ class AluaPortGroup:
     """Whether the state that initiators have set outlives a restart; it always does where only they can set it."""
     implicit_transition_time: int = 0
     """Seconds that initiators should wait for an implicit transition; 0: not specified (SPC-5 §6.36)."""
+    other_ports: tuple[int, ...] = ()
+    """Relative target port identifiers of another server's ports to the same logical unit. Initiators that know of both
+    servers choose by them; no command comes through them here."""
     transition: _Transition | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -231,6 +234,10 @@ class AluaPortGroups:
     def members(self, group: AluaPortGroup) -> list[int]:
         """The relative target port identifiers of `group`."""
         return sorted(port for port, own in self._ports.items() if own is group)
+
+    def reported(self, group: AluaPortGroup) -> list[int]:
+        """The members of `group`, and another server's ports in it, unless a port of ours has that number."""
+        return sorted({*self.members(group), *(port for port in group.other_ports if port not in self._ports)})
 
     @property
     def ports(self) -> frozenset[int]:

@@ -41,6 +41,7 @@ def alua_port_group(settings: AluaGroup) -> AluaPortGroup:
         non_optimized_delay=_parameter(settings, "nonop_delay_msecs") / _MILLISECONDS,
         keep_state=bool(_parameter(settings, "alua_write_metadata")),
         implicit_transition_time=_parameter(settings, "implicit_trans_secs"),
+        other_ports=_other_ports(settings),
     )
 
 
@@ -82,6 +83,11 @@ def _parameter(settings: AluaGroup, name: str) -> int:
     return int(settings.parameters.get(name, ALUA_GROUP_PARAMETERS[name].default))
 
 
+def _other_ports(settings: AluaGroup) -> tuple[int, ...]:
+    text = str(settings.parameters.get("other_ports", ""))
+    return tuple(map(int, text.split(","))) if text else ()
+
+
 def _state(settings: AluaGroup) -> AluaAccessState:
     """The state that the operator wants. A whole group that is offline can be reached no better than an unavailable one."""
     state = AluaAccessState(_parameter(settings, "alua_access_state"))
@@ -107,3 +113,4 @@ def _update(present: AluaPortGroup, wanted: AluaPortGroup) -> None:
     present.non_optimized_delay = wanted.non_optimized_delay
     present.keep_state = wanted.keep_state
     present.implicit_transition_time = wanted.implicit_transition_time
+    present.other_ports = wanted.other_ports

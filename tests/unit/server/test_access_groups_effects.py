@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from isthmus.config.model import AluaGroup, Lun
+from isthmus.config.settings import Value
 from isthmus.initiator import cdb
 from isthmus.scsi.alua_record import load_access_states
 from isthmus.scsi.sense import Sense
@@ -26,7 +27,7 @@ READ = cdb.read_16(lba=0, num_blocks=1)
 
 
 @contextlib.asynccontextmanager
-async def path(**parameters: int) -> AsyncIterator[Bench]:
+async def path(**parameters: Value) -> AsyncIterator[Bench]:
     """A disk whose LUN is in a target port group with these parameters."""
     async with bench(dataclasses.replace(disk("a"), alua_groups=(group(**parameters),))) as tested:
         [lun] = tested.configuration.targets[next(iter(tested.configuration.targets))].portal_groups[0].luns
@@ -35,12 +36,12 @@ async def path(**parameters: int) -> AsyncIterator[Bench]:
         yield tested
 
 
-def group(**parameters: int) -> AluaGroup:
+def group(**parameters: Value) -> AluaGroup:
     """The group."""
     return AluaGroup(name="g", alua_group_id=GROUP, parameters=parameters)
 
 
-async def change(tested: Bench, **parameters: int) -> None:
+async def change(tested: Bench, **parameters: Value) -> None:
     """Give the group other parameters."""
     store = dataclasses.replace(tested.store, alua_groups=(group(**parameters),))
     await tested.put(dataclasses.replace(tested.configuration, backstores={store.key: store}))
@@ -211,3 +212,25 @@ async def test_alua_support_offline() -> None:
 async def test_alua_support_transitioning() -> None:
     """T_SUP."""
     await supports("transitioning")
+
+
+async def test_other_ports() -> None:
+    """REPORT TARGET PORT GROUPS tells of them beside our own, which are there once."""
+    async with path() as tested:
+        own = await ports(tested)
+        await change(tested, other_ports=f"{max(own) % 0xFFFF + 1},{own[0]}")
+        assert await ports(tested) == sorted([*own, max(own) % 0xFFFF + 1])
+        await change(tested, other_ports="")
+        assert await ports(tested) == own
+
+
+async def ports(tested: Bench) -> list[int]:
+    """The ports of the group."""
+    result = await tested.unit.command("REPORT TARGET PORT GROUPS", REPORT.ljust(12, b"\0"), data_in_length=255)
+    data = bytes(result.data_in)[8:]
+    found: dict[int, list[int]] = {}
+    while data:
+        end = 8 + 4 * data[7]
+        found[int.from_bytes(data[2:4])] = [int.from_bytes(data[place + 2 : place + 4]) for place in range(8, end, 4)]
+        data = data[end:]
+    return found[GROUP]

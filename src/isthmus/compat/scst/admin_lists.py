@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from isthmus.compat.scst.admin_groups import device_group, target_group, target_of
+from isthmus.compat.scst.admin_request import Request
 from isthmus.compat.scst.admin_tree import ISCSI, Tree
-from isthmus.compat.scst.admin_verbs import Request
 from isthmus.compat.scst.layout import Block
 from isthmus.errors import ConfigurationError
 from isthmus.management.views import SessionView
@@ -201,7 +202,7 @@ def _device_groups(tree: Tree, request: Request) -> Iterator[str]:
     if not request.operand:
         yield from _column("Device Group", [group.words[1] for group in tree.device_groups])
         return
-    group = _device_group(tree, request.operand)
+    group = device_group(tree, request.operand)
     yield from _column("Devices", [device.words[1] for device in group.all("DEVICE")])
     yield ""
     yield from _column("Target Groups", [inner.words[1] for inner in group.all("TARGET_GROUP")])
@@ -209,30 +210,20 @@ def _device_groups(tree: Tree, request: Request) -> Iterator[str]:
 
 def _target_groups(tree: Tree, request: Request) -> Iterator[str]:
     if request.operand:
-        yield from _column("Targets", [target.words[1] for target in _target_group(tree, request).all("TARGET")])
+        yield from _column(
+            "Targets", [target.words[1] for target in target_group(tree, request, request.operand).all("TARGET")]
+        )
     else:
-        groups = _device_group(tree, request.word("dev_group")).all("TARGET_GROUP")
+        groups = device_group(tree, request.word("dev_group")).all("TARGET_GROUP")
         yield from _column("Target Groups", [inner.words[1] for inner in groups])
 
 
 def _target_group_attributes(tree: Tree, request: Request) -> Iterator[str]:
-    yield from _attributes(_target_group(tree, request))
+    yield from _attributes(target_group(tree, request, request.operand))
 
 
-def _device_group(tree: Tree, name: str) -> Block:
-    for group in tree.device_groups:
-        if group.words[1] == name:
-            return group
-    raise ConfigurationError(f"there is no device group {name!r}", "-list_dgrp tells those that there are")
-
-
-def _target_group(tree: Tree, request: Request) -> Block:
-    group = _device_group(tree, request.word("dev_group")).find("TARGET_GROUP", request.operand)
-    if group is None:
-        raise ConfigurationError(
-            f"there is no target group {request.operand!r}", "-list_tgrp tells those that there are"
-        )
-    return group
+def _target_attributes_in_group(tree: Tree, request: Request) -> Iterator[str]:
+    yield from _attributes(target_of(target_group(tree, request, request.word("tgt_group")), request.operand))
 
 
 LISTS: Final[Mapping[str, Listing]] = {
@@ -248,8 +239,9 @@ LISTS: Final[Mapping[str, Listing]] = {
     "list_dgrp": _device_groups,
     "list_tgrp": _target_groups,
     "list_tgrp_attr": _target_group_attributes,
+    "list_ttgt_attr": _target_attributes_in_group,
     **dict.fromkeys(
-        ("list_scst_attr", "list_hnd_attr", "list_grp_attr", "list_init_attr", "list_dgrp_attr", "list_ttgt_attr"),
+        ("list_scst_attr", "list_hnd_attr", "list_grp_attr", "list_init_attr", "list_dgrp_attr"),
         _no_attributes,
     ),
 }

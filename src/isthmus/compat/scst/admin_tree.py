@@ -124,7 +124,8 @@ def _transferred(running: Configuration, before: Configuration, after: Configura
         targets[name] = _target(targets[name], before.targets[name], target) if name in before.targets else target
     changed = before.discovery != after.discovery
     discovery = after.discovery if changed else running.discovery
-    return dataclasses.replace(result, backstores=stores, targets=targets, discovery=discovery)
+    options = _settings(running.options, before.options, after.options)
+    return dataclasses.replace(result, backstores=stores, targets=targets, discovery=discovery, options=options)
 
 
 def _store(present: Backstore, before: Backstore, after: Backstore) -> Backstore:

@@ -1,55 +1,15 @@
 """What scstadmin's verbs change of scst.conf, by their names."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from isthmus.compat.scst.admin_groups import GROUP_EDITS
+from isthmus.compat.scst.admin_request import Edit, Request, add_all, remove_all, set_all, split_attributes
 from isthmus.compat.scst.admin_tree import ISCSI, Tree
 from isthmus.compat.scst.layout import Block
 from isthmus.errors import ConfigurationError
 
-__all__ = ["EDITS", "UNAVAILABLE", "Request", "split_attributes"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One call of scstadmin: the verb's own operand and the words of its modifiers."""
-
-    verb: str
-    operand: str = ""
-    words: Mapping[str, str] = field(default_factory=dict)
-    """By modifier: driver, target, group, device, handler, attributes, to."""
-    force: bool = False
-
-    @property
-    def is_strict(self) -> bool:
-        """Whether it asks for something that must be honoured as it is said, or be refused."""
-        return bool(self.words.get("attributes")) or self.verb in {"open_dev", "add_target", "add_lun", "replace_lun"}
-
-    def word(self, modifier: str) -> str:
-        """The word of a modifier that must be there."""
-        if not self.words.get(modifier):
-            raise ConfigurationError(f"-{self.verb} lacks -{modifier}", "see scstadmin(1)")
-        return self.words[modifier]
-
-    def check_driver(self) -> None:
-        """There is one driver."""
-        if self.word("driver") != ISCSI:
-            raise ConfigurationError(f"there is no driver {self.words['driver']!r}", f"there is {ISCSI}")
-
-    @property
-    def attributes(self) -> list[tuple[str, str]]:
-        """What -attributes says."""
-        return split_attributes(self.word("attributes"))
-
-
-def split_attributes(text: str) -> list[tuple[str, str]]:
-    """Names and values in `name=value,name=value`; a name alone switches on."""
-    pairs = (entry.partition("=") for entry in text.split(",") if entry.strip())
-    return [(name.strip(), value.strip() if equals else "1") for name, equals, value in pairs]
-
-
-Edit = Callable[[Tree, Request], None]
+__all__ = ["EDITS", "UNAVAILABLE"]
 
 
 # -- Devices -----------------------------------------------------------------------------------------------------------
@@ -79,7 +39,7 @@ def _close_device(tree: Tree, request: Request) -> None:
 
 
 def _set_device(tree: Tree, request: Request) -> None:
-    _set_all(tree.device(request.operand), request)
+    set_all(tree.device(request.operand), request)
 
 
 def _resync_device(tree: Tree, request: Request) -> None:
@@ -112,34 +72,34 @@ def _disable_target(tree: Tree, request: Request) -> None:
 
 def _set_target(tree: Tree, request: Request) -> None:
     request.check_driver()
-    _set_all(tree.target(request.operand), request)
+    set_all(tree.target(request.operand), request)
 
 
 def _add_to_target(tree: Tree, request: Request) -> None:
     request.check_driver()
-    _add_all(tree.target(request.operand), request)
+    add_all(tree.target(request.operand), request)
 
 
 def _remove_from_target(tree: Tree, request: Request) -> None:
     request.check_driver()
-    _remove_all(tree.target(request.operand), request)
+    remove_all(tree.target(request.operand), request)
 
 
 def _set_driver(tree: Tree, request: Request) -> None:
     _check_is_driver(request)
     if ("enabled", "0") in request.attributes:
         raise ConfigurationError("the driver cannot be disabled as a whole", "-disable_target does it for one target")
-    _set_all(tree.driver, request)
+    set_all(tree.driver, request)
 
 
 def _add_to_driver(tree: Tree, request: Request) -> None:
     _check_is_driver(request)
-    _add_all(tree.driver, request)
+    add_all(tree.driver, request)
 
 
 def _remove_from_driver(tree: Tree, request: Request) -> None:
     _check_is_driver(request)
-    _remove_all(tree.driver, request)
+    remove_all(tree.driver, request)
 
 
 def _check_is_driver(request: Request) -> None:
@@ -233,7 +193,7 @@ def _clear_luns(tree: Tree, request: Request) -> None:
 
 
 def _set_lun(tree: Tree, request: Request) -> None:
-    _set_all(_lun_of(_owner(tree, request), request.operand), request)
+    set_all(_lun_of(_owner(tree, request), request.operand), request)
 
 
 def _owner(tree: Tree, request: Request) -> Block:
@@ -257,48 +217,8 @@ def _owners(tree: Tree) -> Iterator[Block]:
         yield from target.all("GROUP")
 
 
-# -- ALUA --------------------------------------------------------------------------------------------------------------
-
-
-def _set_target_group(tree: Tree, request: Request) -> None:
-    name = request.word("dev_group")
-    section = next((group for group in tree.device_groups if group.words[1] == name), None)
-    group = None if section is None else section.find("TARGET_GROUP", request.operand)
-    if group is None:
-        raise ConfigurationError(
-            f"the device group {name!r} has no target group {request.operand!r}",
-            "-list_dgrp tells those that there are",
-        )
-    _set_all(group, request)
-
-
-# -- Attributes --------------------------------------------------------------------------------------------------------
-
-
-def _set_all(owner: Block, request: Request) -> None:
-    for name, value in request.attributes:
-        owner.set(name, value)
-
-
-def _add_all(owner: Block, request: Request) -> None:
-    for name, value in request.attributes:
-        owner.add(name, value)
-
-
-def _remove_all(owner: Block, request: Request) -> None:
-    for name, value in request.attributes:
-        # What is kept of a secret does not tell it, so the user's name alone will do.
-        matching = [
-            inner
-            for inner in owner.all(name)
-            if inner.words[1:] == (value,) or (name.endswith("User") and inner.words[1].split()[0] == value.split()[0])
-        ]
-        if not matching:
-            raise ConfigurationError(f"{owner.words[1]} has no {name} of that value", "-list_tgt_attr tells those")
-        owner.inner.remove(matching[0])
-
-
 EDITS: Final[Mapping[str, Edit]] = {
+    **GROUP_EDITS,
     "open_dev": _open_device,
     "close_dev": _close_device,
     "resync_dev": _resync_device,
@@ -324,27 +244,11 @@ EDITS: Final[Mapping[str, Edit]] = {
     "replace_lun": _replace_lun,
     "clear_luns": _clear_luns,
     "set_lun_attr": _set_lun,
-    "set_tgrp_attr": _set_target_group,
 }
 """The verbs that change something."""
 
-_ALUA: Final = "target groups are a backstore's: isthmus shell /backstores/KIND/NAME/alua"
 UNAVAILABLE: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        (
-            "add_dgrp",
-            "rem_dgrp",
-            "add_dgrp_dev",
-            "rem_dgrp_dev",
-            "add_tgrp",
-            "rem_tgrp",
-            "add_tgrp_tgt",
-            "rem_tgrp_tgt",
-        ),
-        _ALUA,
-    ),
     "set_dgrp_attr": "a device group has no settings",
-    "set_ttgt_attr": "target ports are numbered here",
     "set_scst_attr": "SCST's core has no settings here",
     "set_hnd_attr": "handlers have no settings here",
     "set_grp_attr": "groups have no settings of SCST here; isthmus shell knows max_sessions",

@@ -7,16 +7,21 @@ from typing import Final
 
 from isthmus.compat.scst.devices import Device, Devices
 from isthmus.compat.scst.grammar import Statement
+from isthmus.compat.scst.layout import Block
 from isthmus.compat.scst.report import Attribute, Report, Row, apply, attributes, flag, number
-from isthmus.config.model import AluaGroup
+from isthmus.config.model import MAX_TAG, AluaGroup
 from isthmus.config.settings import Value
 
-__all__ = ["OPTION", "STATES", "AluaPlaces", "read_device_groups"]
+__all__ = ["NOTES", "OPTION", "AluaPlaces", "group_block", "read_device_groups"]
 
 STATES: Final[Mapping[str, int]] = {"active": 0, "nonoptimized": 1, "standby": 2, "unavailable": 3, "offline": 14}
 """SCST's words for the states of SPC-5 §6.36."""
 OPTION: Final = "scst_device_group:"
 """With the name of a device behind it, the option of the configuration that keeps the name of its device group."""
+_WORDS: Final = {number: word for word, number in STATES.items()}
+NOTES: Final = "scst_device_groups"
+"""The option that keeps the text of sections that say more than backstores and LUNs can hold."""
+OTHER_PORTS: Final = "other_ports"
 IMPLICIT: Final = 1
 BOTH: Final = 3
 """The values of alua_access_type."""
@@ -29,6 +34,8 @@ class AluaPlaces:
     places: dict[tuple[str, str], str] = field(default_factory=dict)
     options: dict[str, Value] = field(default_factory=dict)
     """The names of device groups, where they are not those of their devices."""
+    sections: list[Block] = field(default_factory=list)
+    """The sections as they are meant, each group with its number."""
 
     def group_of(self, device: str, target: str) -> str:
         """The group's name; empty: none."""
@@ -39,8 +46,11 @@ class AluaPlaces:
 class _Draft:
     """A target group while its attributes are read."""
 
-    alua_group_id: int | None = None
+    alua_group_id: int = 0
     parameters: dict[str, Value] = field(default_factory=dict)
+    other_ports: list[int] = field(default_factory=list)
+    port: int = 0
+    """Of the target whose attributes are read."""
 
 
 def read_device_groups(
@@ -53,9 +63,18 @@ def read_device_groups(
         report.no_more(section, 2)
         for found in attributes(section, frozenset({"DEVICE", "TARGET_GROUP"}), report):
             apply(found, {}, None, f"DEVICE_GROUP {name}", report)
+        if any(known.words[1] == name.text for known in places.sections):
+            raise report.error(name.position, f"the device group {name} is there twice", "put them into one")
+        block = Block(("DEVICE_GROUP", name.text))
         members = _members(section, devices, grouped, report)
-        groups = [_read_group(inner, members, targets, places, report) for inner in section.find("TARGET_GROUP")]
+        block.inner += [Block(("DEVICE", device)) for device in members]
+        numbers = _Numbers(section)
+        groups = [
+            _read_group(inner, members, targets, places, block, numbers, report)
+            for inner in section.find("TARGET_GROUP")
+        ]
         _check_ids(section, groups, report)
+        places.sections.append(block)
         places.options |= {f"{OPTION}{device}": name.text for device in members if device != name.text}
         for device in members:
             devices.served[device] = _with_groups(devices.served[device], groups)
@@ -78,20 +97,57 @@ def _members(section: Statement, devices: Devices, grouped: set[str], report: Re
     return found
 
 
+class _Numbers:
+    """Numbers for the target groups of a device group that have none: SCST gives them all 0."""
+
+    def __init__(self, section: Statement) -> None:
+        words = [inner.words for group in section.find("TARGET_GROUP") for inner in group.find("group_id")]
+        self._taken = {found[1].text for found in words if len(found) > 1}
+
+    def free(self) -> int:
+        """One that no other has."""
+        number = next(number for number in range(1, MAX_TAG + 2) if str(number) not in self._taken)
+        self._taken.add(str(number))
+        return number
+
+
 def _read_group(
-    statement: Statement, members: Iterable[str], targets: frozenset[str], places: AluaPlaces, report: Report
+    statement: Statement,
+    members: Iterable[str],
+    targets: frozenset[str],
+    places: AluaPlaces,
+    section: Block,
+    numbers: _Numbers,
+    report: Report,
 ) -> AluaGroup:
     name = report.operand(statement, 1, "its name")
     report.no_more(statement, 2)
     draft = _Draft()
     for found in attributes(statement, frozenset({"TARGET"}), report):
         _apply(found, draft, f"TARGET_GROUP {name}", report)
-    for target in statement.find("TARGET"):
-        _place(target, name.text, members, targets, places, report)
-    if draft.alua_group_id is None:
-        raise report.error(statement.position, f"TARGET_GROUP {name} has no group_id", "give it one from 1 to 65535")
+    if not draft.alua_group_id:
+        draft.alua_group_id = numbers.free()
+        report.say(
+            statement.position, f"TARGET_GROUP {name} has no group_id", f"it gets {draft.alua_group_id}, which is free"
+        )
     with report.at(statement.position):
-        return AluaGroup(name=name.text, alua_group_id=draft.alua_group_id, parameters=draft.parameters)
+        group = AluaGroup(name=name.text, alua_group_id=draft.alua_group_id, parameters=draft.parameters)
+    block = group_block(group)
+    section.inner.append(block)
+    for target in statement.find("TARGET"):
+        block.inner.append(_place(target, name.text, members, targets, places, draft, report))
+    ports = ",".join(str(port) for port in dict.fromkeys(draft.other_ports))
+    return dataclasses.replace(group, parameters={**group.parameters, OTHER_PORTS: ports}) if ports else group
+
+
+def group_block(group: AluaGroup) -> Block:
+    """The section of a target group, without its targets."""
+    block = Block(("TARGET_GROUP", group.name))
+    block.add("group_id", group.alua_group_id)
+    block.add("state", _WORDS.get(int(group.parameters.get("alua_access_state", 0)), "unavailable"))
+    if group.parameters.get("preferred"):
+        block.add("preferred", 1)
+    return block
 
 
 def _apply(found: Attribute, draft: _Draft, owner: str, report: Report) -> None:
@@ -110,25 +166,32 @@ def _place(
     members: Iterable[str],
     targets: frozenset[str],
     places: AluaPlaces,
+    draft: _Draft,
     report: Report,
-) -> None:
-    """Note that the members are in `group` at a target."""
+) -> Block:
+    """Note that the members are in `group` at a target, which may be another server's."""
     target = report.operand(statement, 1, "which target")
     report.no_more(statement, 2)
+    block, draft.port = Block(("TARGET", target.text)), 0
     for found in attributes(statement, frozenset(), report):
-        apply(found, _TARGET_ROWS, None, f"TARGET {target}", report)
+        apply(found, _TARGET_ROWS, draft, f"TARGET {target}", report)
     if target.text not in targets:
-        report.say(
-            statement.position,
-            f"TARGET {target} is no iSCSI target of this file",
-            "initiators are not told of its ports",
-        )
-        return
+        if draft.port:
+            block.add("rel_tgt_id", draft.port)
+            draft.other_ports.append(draft.port)
+        else:
+            report.say(
+                statement.position,
+                f"TARGET {target} is no iSCSI target of this file, and has no rel_tgt_id",
+                "initiators are not told of its ports",
+            )
+        return block
     for device in members:
         if places.places.setdefault((device, target.text), group) != group:
             raise report.error(
-                target.position, f"the target {target} is in two target groups of one device group", "remove one"
+                target.position, f"the target {target.text} is in two target groups of one device group", "remove one"
             )
+    return block
 
 
 def _check_ids(section: Statement, groups: Iterable[AluaGroup], report: Report) -> None:
@@ -157,6 +220,12 @@ def _group_id(draft: _Draft, value: str) -> None:
     draft.alua_group_id = number(value)
 
 
+def _port(draft: _Draft, value: str) -> None:
+    draft.port = number(value)
+    if draft.port > MAX_TAG:
+        raise ValueError(f"it is not from 1 to {MAX_TAG}")
+
+
 def _preferred(draft: _Draft, value: str) -> None:
     draft.parameters["preferred"] = int(flag(value))
 
@@ -172,4 +241,5 @@ _ROWS: Final[Mapping[str, Row[_Draft]]] = {
     "preferred": Row(take=_preferred),
     "state": Row(take=_state),
 }
-_TARGET_ROWS: Final[Mapping[str, Row[None]]] = {"rel_tgt_id": Row(instead="target ports are numbered here")}
+_TARGET_ROWS: Final[Mapping[str, Row[_Draft]]] = {"rel_tgt_id": Row(take=_port)}
+"""A target of this file has a rel_tgt_id of its own, which counts with SCST, too."""

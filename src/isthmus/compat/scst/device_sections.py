@@ -31,6 +31,10 @@ class DeviceNames:
         """The name of a device; None: there is none."""
         return self._names.get(key)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a device has that name."""
+        return name in self._names.values()
+
     def _free(self, name: str) -> str:
         count, found = 1, name
         while found in self._names.values():

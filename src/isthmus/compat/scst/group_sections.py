@@ -5,20 +5,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from isthmus.compat.scst.alua import OPTION, STATES
+from isthmus.compat.scst.alua import NOTES, OPTION, group_block
 from isthmus.compat.scst.device_sections import DeviceNames
 from isthmus.compat.scst.grammar import is_writable
+from isthmus.compat.scst.group_notes import with_notes
 from isthmus.compat.scst.layout import Block
 from isthmus.config.model import AluaGroup, Backstore, BackstoreKey, Configuration
 
-__all__ = ["device_group_sections"]
+__all__ = ["device_group_sections", "held_sections"]
 
-_WORDS: Final = {number: word for word, number in STATES.items()}
 _ALWAYS_THERE: Final = "default_tg_pt_gp"
 
 
 def device_group_sections(configuration: Configuration, names: DeviceNames) -> list[Block]:
-    """The sections. Devices that came in one are in one again, as long as they have the same groups."""
+    """The sections, with what is noted of them beside backstores and LUNs."""
+    sections = held_sections(configuration, names)
+    notes = str(configuration.options.get(NOTES, ""))
+    return with_notes(sections, notes, configuration, names) if notes else sections
+
+
+def held_sections(configuration: Configuration, names: DeviceNames) -> list[Block]:
+    """What backstores and LUNs hold. Devices that came in one section are in one again if they have the same groups."""
     members = _members(configuration)
     together: dict[str, list[_Device]] = defaultdict(list)
     for store in sorted(configuration.backstores.values(), key=lambda store: store.key):
@@ -66,15 +73,7 @@ def _section(name: str, devices: list[_Device], groups: list[tuple[Block, list[s
 def _target_groups(
     store: Backstore, members: Mapping[tuple[BackstoreKey, str], list[str]]
 ) -> list[tuple[Block, list[str]]]:
-    found = []
-    for group in _groups(store):
-        block = Block(("TARGET_GROUP", group.name))
-        block.add("group_id", group.alua_group_id)
-        block.add("state", _WORDS.get(int(group.parameters.get("alua_access_state", 0)), "unavailable"))
-        if group.parameters.get("preferred"):
-            block.add("preferred", 1)
-        found.append((block, members.get((store.key, group.name), [])))
-    return found
+    return [(group_block(group), members.get((store.key, group.name), [])) for group in _groups(store)]
 
 
 def _members(configuration: Configuration) -> dict[tuple[BackstoreKey, str], list[str]]:

@@ -1,13 +1,17 @@
 """`isthmus import scst`: scst.conf, or the ini-style file, as a configuration."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from isthmus.compat.importer import Imported, Surroundings
 from isthmus.compat.scst import sections
-from isthmus.compat.scst.alua import read_device_groups
+from isthmus.compat.scst.alua import NOTES, read_device_groups
+from isthmus.compat.scst.device_sections import DeviceNames
 from isthmus.compat.scst.devices import read_devices
 from isthmus.compat.scst.grammar import Note, Statement, parse
+from isthmus.compat.scst.group_notes import notes_of
+from isthmus.compat.scst.group_sections import held_sections
 from isthmus.compat.scst.ini import read_sections
 from isthmus.compat.scst.report import Attribute, Report, Row, apply, number
 from isthmus.compat.scst.targets import read_driver
@@ -57,12 +61,14 @@ def _configuration(
     places = read_device_groups(by_name["DEVICE_GROUP"], devices, names, report)
     found = read_driver(driver, devices, places.group_of, surroundings, report)
     stores = [device.store for device in devices.served.values()]
-    return Configuration(
+    configuration = Configuration(
         backstores={store.key: store for store in stores},
         targets=found.targets,
         discovery=found.discovery,
         options=places.options,
     )
+    more = notes_of(places.sections, held_sections(configuration, DeviceNames(stores)))
+    return dataclasses.replace(configuration, options={**places.options, NOTES: more}) if more else configuration
 
 
 def _core_attribute(statement: Statement, setup_id: int, report: Report) -> int:

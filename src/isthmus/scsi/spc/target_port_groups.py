@@ -36,6 +36,8 @@ __all__ = [
 OFFLINE_ALUA_GROUP_ID: Final = 0xFFFF
 """The secondary target port group: the ports that are offline (SPC-5 §5.16.2.1). No primary group is called so."""
 _PREF: Final = 0x80
+_MOST_PORTS: Final = 0xFF
+"""TARGET PORT COUNT has eight bits (SPC-5 §6.36)."""
 _SUPPORTED: Final = {
     AluaAccessState.TRANSITIONING: 0x80,
     AluaAccessState.OFFLINE: 0x40,
@@ -105,7 +107,7 @@ def report_target_port_groups(unit: "LogicalUnit", task: Task) -> Response:
     command = task.command
     assert isinstance(command, ReportTargetPortGroups)
     groups = unit.alua
-    descriptors = b"".join(_descriptor(group, groups) for group in groups if groups.members(group))
+    descriptors = b"".join(_descriptor(group, groups) for group in groups if groups.reported(group))
     descriptors += _offline_descriptor(groups)
     header = b""
     if command.parameter_data_format is ParameterDataFormat.EXTENDED_HEADER:
@@ -118,7 +120,7 @@ def report_target_port_groups(unit: "LogicalUnit", task: Task) -> Response:
 def _descriptor(group: AluaPortGroup, groups: AluaPortGroups) -> bytes:
     supported = sum(bit for state, bit in _SUPPORTED.items() if state in group.supported_states)
     flags = (_PREF if group.preferred else 0) | group.state
-    return _group(flags, supported, group.alua_group_id, group.status_code, groups.members(group))
+    return _group(flags, supported, group.alua_group_id, group.status_code, groups.reported(group))
 
 
 def _offline_descriptor(groups: AluaPortGroups) -> bytes:
@@ -130,6 +132,7 @@ def _offline_descriptor(groups: AluaPortGroups) -> bytes:
 
 
 def _group(flags: int, supported: int, alua_group_id: int, status_code: int, ports: list[int]) -> bytes:
+    ports = ports[:_MOST_PORTS]
     head = struct.pack(">BBHxBxB", flags, supported, alua_group_id, status_code, len(ports))
     return head + b"".join(struct.pack(">xxH", port) for port in ports)
 
@@ -201,7 +204,7 @@ def _group_concerned(groups: AluaPortGroups, wish: _Wish) -> AluaPortGroup:
         group = next((group for group in groups if wish.number in groups.members(group)), None)
     else:
         group = groups.find(wish.number)
-    if group is None or not groups.members(group):
+    if group is None or not groups.reported(group):
         raise invalid_in_list(wish.offset + 2)
     return group
 

@@ -1,8 +1,8 @@
 import pytest
 
 from isthmus.compat.scst.admin_lists import LISTS, session_lines
+from isthmus.compat.scst.admin_request import Request
 from isthmus.compat.scst.admin_tree import Tree
-from isthmus.compat.scst.admin_verbs import Request
 from isthmus.errors import ConfigurationError
 from isthmus.management.views import ConnectionView, SessionView
 from tests.support.scst import imported
@@ -158,7 +158,7 @@ def test_attributes(verb: str, operand: str, words: dict[str, str], rows: list[t
         ("list_lun_attr", "9", {"driver": "iscsi", "target": NAME}, "there is no LUN 9 there"),
         ("list_device", "z", {}, "there is no device 'z'"),
         ("list_tgrp", "", {"dev_group": "z"}, "there is no device group 'z'"),
-        ("list_tgrp", "z", {"dev_group": "a"}, "there is no target group 'z'"),
+        ("list_tgrp", "z", {"dev_group": "a"}, "the device group 'a' has no target group 'z'"),
     ],
 )
 def test_what_is_not_there_is_an_error(verb: str, operand: str, words: dict[str, str], problem: str) -> None:

@@ -4,8 +4,9 @@ from types import MappingProxyType
 
 import pytest
 
+from isthmus.compat.scst.admin_request import Request
 from isthmus.compat.scst.admin_tree import Tree, edited
-from isthmus.compat.scst.admin_verbs import EDITS, Request, split_attributes
+from isthmus.compat.scst.admin_verbs import EDITS
 from isthmus.config.model import Backstore, Configuration
 from isthmus.errors import ConfigurationError
 from tests.support.scst import imported
@@ -135,7 +136,7 @@ def test_a_device_in_use_goes_by_force_only() -> None:
             "set_tgrp_attr",
             "tg",
             {"dev_group": "b", "attributes": "state=active"},
-            "the device group 'b' has no target group",
+            "there is no device group 'b'",
         ),
     ],
 )
@@ -184,8 +185,3 @@ def with_delay(store: Backstore) -> Backstore:
         for group in store.alua_groups
     )
     return dataclasses.replace(store, alua_groups=groups)
-
-
-def test_attributes_are_a_list() -> None:
-    """A name alone switches on."""
-    assert split_attributes("a=1, b ,c=x=y,") == [("a", "1"), ("b", "1"), ("c", "x=y")]

@@ -139,6 +139,26 @@ def test_a_group_without_ports_is_not_there() -> None:
     assert refusal(bench.run(set_groups(len(data)), data)) == in_list(6)
 
 
+def test_ports_of_another_server() -> None:
+    """A group of those alone is reported, and initiators may set its state; a port of ours is only where it is."""
+    scene = TwoPorts(other_ports=(7, 1))
+    scene.groups.create(AluaPortGroup(alua_group_id=5, other_ports=(9,)))
+    assert scene.set((STANDBY, 5)) is Status.GOOD
+    data = data_of(scene.bench.run(report()))
+    assert [(group[0], group[2], group[4]) for group in descriptors(data[4:])] == [
+        (OPTIMIZED, 0, [1]),
+        (STANDBY, 5, [9]),
+        (OPTIMIZED, 0x102, [2, 7]),
+    ]
+
+
+def test_no_more_ports_than_their_count_can_say() -> None:
+    """TARGET PORT COUNT has eight bits."""
+    scene = TwoPorts(other_ports=tuple(range(100, 500)))
+    data = data_of(scene.bench.run(report()))
+    assert [len(group[4]) for group in descriptors(data[4:])] == [1, 255]
+
+
 def test_offline_ports_are_a_group_of_their_own() -> None:
     """They are reported in their primary group, and in the secondary one (SPC-5 §5.16.2.10)."""
     scene = TwoPorts(supported_states=ALL_SUPPORTED_STATES)
