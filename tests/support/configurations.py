@@ -130,6 +130,11 @@ def _backstores(draw: st.DrawFn, number: int) -> Backstore:
     )
 
 
+def _without_port_number(attributes: dict[str, Value]) -> dict[str, Value]:
+    """No two groups of a configuration have the same."""
+    return {name: value for name, value in attributes.items() if name != "relative_target_port_id"}
+
+
 @st.composite
 def _acls(draw: st.DrawFn, number: int, luns: list[int]) -> NodeAcl:
     numbers = draw(st.lists(st.integers(0, 300), unique=True, max_size=3)) if luns else []
@@ -166,7 +171,7 @@ def _groups(draw: st.DrawFn, tag: int, backstores: list[BackstoreKey]) -> Portal
     return PortalGroup(
         tag=tag,
         enable=draw(st.booleans()),
-        attributes=draw(_settings(TPG_ATTRIBUTES)),
+        attributes=draw(_settings(TPG_ATTRIBUTES).map(_without_port_number)),
         parameters=draw(_settings(TPG_PARAMETERS)),
         chap=draw(_CHAPS),
         portals=tuple(portals),

@@ -420,7 +420,19 @@ class Configuration:
                 )
         if valid is None or self.backstores is not valid.backstores:
             _check_unique("serial number", [backstore.unit_serial for backstore in self.backstores.values()])
+        self._check_port_numbers(known)
         _check_unique("account", [account.userid for account in self.accounts])
+
+    def _check_port_numbers(self, known: Mapping[IscsiName, Target]) -> None:
+        changed = [target for name, target in self.targets.items() if known.get(name) is not target]
+        if _port_numbers(changed):
+            _check_unique("relative target port identifier", _port_numbers(self.targets.values()))
+
+
+def _port_numbers(targets: Iterable[Target]) -> list[int]:
+    """The relative target port identifiers that somebody has given."""
+    numbers = (group.attributes.get("relative_target_port_id") for target in targets for group in target.portal_groups)
+    return [int(number) for number in numbers if number]
 
 
 def _items(value: Value | None) -> tuple[str, ...]:

@@ -121,7 +121,13 @@ class GroupRules:
             return f"portal group {tag} does not allow {name} from {visitor.route.address}"
         if self.is_dynamic(visitor) and not self._flag("generate_node_acls") and name not in self._learned:
             return f"portal group {tag} has no node ACL for {name}, and no initiator group that it matches"
+        if self._lacks_luns(visitor):
+            return f"portal group {tag} has no LUN for {name}"
         return ""
+
+    def _lacks_luns(self, visitor: Visitor) -> bool:
+        """Whether that is a reason to be kept out: a LUN whose storage does not run now is one, too."""
+        return self._flag("login_needs_luns") and not self._mapped(visitor)
 
     def initiator_group(self, visitor: Visitor) -> InitiatorGroup | None:
         """The initiator group that the initiator belongs to: none if it has a node ACL."""
@@ -167,7 +173,7 @@ class GroupRules:
         """See `AccessRules.discoverable`."""
         if self._flag("tpg_enabled_sendtargets") and not self.settings.enable:
             return False
-        if not self._allowed.admits(visitor.name, visitor.route.address):
+        if not self._allowed.admits(visitor.name, visitor.route.address) or self._lacks_luns(visitor):
             return False
         open_to_all = self._flag("generate_node_acls") or self._flag("demo_mode_discovery")
         return open_to_all or not self.is_dynamic(visitor) or visitor.name in self._learned
@@ -264,19 +270,22 @@ def offers_of(group: PortalGroup) -> Offers:
 def keepalive_of(acl: NodeAcl | None, group: PortalGroup) -> Keepalive:
     """How connections of an initiator are watched over; LIO waits for data `dataout_timeout`, as often as it retries.
 
-    The group's NOP settings (tgt) are for initiators without a node ACL.
+    The group's own settings (tgt, SCST) are for initiators without a node ACL.
     """
     ping_after = float(_of_acl(acl, "nopin_timeout")) or math.inf
     answer_within = float(_of_acl(acl, "nopin_response_timeout"))
-    interval = _number(TPG_ATTRIBUTES, group.attributes.get("nop_interval"), "nop_interval")
-    if acl is None and interval:
-        ping_after = float(interval)
-        answer_within = ping_after * max(1, _number(TPG_ATTRIBUTES, group.attributes.get("nop_count"), "nop_count"))
-    return Keepalive(
-        ping_after=ping_after,
-        lost_after=ping_after + answer_within,
-        data_out_within=float(_of_acl(acl, "dataout_timeout") * _of_acl(acl, "dataout_timeout_retries")),
-    )
+    data_out_within = float(_of_acl(acl, "dataout_timeout") * _of_acl(acl, "dataout_timeout_retries"))
+    if acl is None:
+        if interval := _of_group(group, "nop_interval"):
+            ping_after = float(interval) if interval > 0 else math.inf
+            answer_within = ping_after * max(1, _of_group(group, "nop_count"))
+        answer_within = float(_of_group(group, "nop_timeout")) or answer_within
+        data_out_within = float(_of_group(group, "data_timeout")) or data_out_within
+    return Keepalive(ping_after=ping_after, lost_after=ping_after + answer_within, data_out_within=data_out_within)
+
+
+def _of_group(group: PortalGroup, name: str) -> int:
+    return _number(TPG_ATTRIBUTES, group.attributes.get(name), name)
 
 
 def _of_acl(acl: NodeAcl | None, name: str) -> int:

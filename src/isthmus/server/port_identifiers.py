@@ -43,6 +43,15 @@ class PortIdentifiers:
             self._save()
         return number
 
+    def claim(self, name: IscsiName, tag: int, number: int) -> None:
+        """The operator gives a portal group its number. Whoever had that before has none until it takes another."""
+        label = _label(name, tag)
+        self._owners = {taken: owner for taken, owner in self._owners.items() if owner != label} | {number: label}
+        kept = {owner: taken for owner, taken in self._kept.items() if owner != label and taken != number}
+        if kept != self._kept:
+            self._kept = kept
+            self._save()
+
     def release(self, name: IscsiName, tag: int) -> None:
         """The portal group is deleted."""
         label = _label(name, tag)

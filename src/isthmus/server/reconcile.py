@@ -6,6 +6,7 @@ resizing and closing storage takes time; each of these is bounded.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import structlog
 
@@ -57,6 +58,7 @@ from isthmus.target.target_node import TargetNode
 __all__ = ["Reconciler", "RunningGroup"]
 
 _log = structlog.get_logger()
+_PORT_NUMBER: Final = "relative_target_port_id"
 
 
 @dataclass(slots=True)
@@ -227,6 +229,8 @@ class Reconciler:
         before, after = running.rules.settings, change.edit(running.rules.settings)
         running.rules.settings = after
         self._to_check[change.target, change.tag] = None
+        if before.attributes.get(_PORT_NUMBER) != after.attributes.get(_PORT_NUMBER):
+            self._number_port(running, int(after.attributes.get(_PORT_NUMBER, 0)))
         if before.luns != after.luns:
             self._remove_port(running, before.luns)
             self._place_port(running)
@@ -243,6 +247,34 @@ class Reconciler:
                 self._watch_over(running, named)
             patience_changed = before.attributes.get("netif_timeout") != after.attributes.get("netif_timeout")
             self._portals_changed |= patience_changed
+
+    def _number_port(self, running: RunningGroup, number: int) -> None:
+        """Give the group's target port the number that the operator wants; 0: ours. Who has it by chance gets another."""
+        tag = running.group.target_portal_group_tag
+        if not number:
+            self._port_identifiers.release(running.node.name, tag)
+            self._renumber(running, self._port_identifiers.take(running.node.name, tag))
+            return
+        self._port_identifiers.claim(running.node.name, tag, number)
+        for other in self.groups.values():
+            if other is not running and other.group.relative_target_port_id == number:
+                other_tag = other.group.target_portal_group_tag
+                self._renumber(other, self._port_identifiers.take(other.node.name, other_tag))
+        self._renumber(running, number)
+
+    def _renumber(self, running: RunningGroup, number: int) -> None:
+        """The sessions end: what has been registered through the port is known by its number."""
+        group, old = running.group, running.group.relative_target_port_id
+        if number == old:
+            return
+        self._end(running, f"the target port becomes number {number}")
+        for lun in running.rules.settings.luns:
+            unit = self._disks.unit(lun.backstore)
+            if unit is not None:
+                unit.alua.remove_port(old)
+                unit.ports.pop(old, None)
+        group.relative_target_port_id = number
+        self._place_port(running)
 
     def _show_luns(self, running: RunningGroup, initiator: IscsiName | None) -> None:
         """Let the sessions of the group (of one initiator, if one is named) see what they should see now."""

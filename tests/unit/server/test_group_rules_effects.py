@@ -33,7 +33,7 @@ from isthmus.scsi.sense import Sense
 from isthmus.scsi.status import Status
 from isthmus.server import portal_set
 from tests.support.effects import BLOCK, Clock, bench, group_of, login_status
-from tests.support.service import HOST, ONE, Running, disk, running_service, target
+from tests.support.service import HOST, ONE, TWO, Running, disk, running_service, target
 
 OPEN = {"generate_node_acls": 1}
 SECRET = Chap(userid="host", password="a secret of 12")
@@ -115,6 +115,63 @@ async def test_demo_mode_discovery() -> None:
             assert await told(running) == ([ONE] if heard else [])
         await running.put(one_disk(attributes={"demo_mode_discovery": 0}, node_acls=(acl(),)))
         assert await told(running) == [ONE]
+
+
+async def test_login_needs_luns() -> None:
+    """Whoever would see nothing stays out and does not hear of the target; also who is in when its last LUN goes."""
+    everybody = InitiatorGroup(name="g", initiators=("*",), mapped_luns=(MappedLun(number=0, tpg_lun=0),))
+    nothing = dataclasses.replace(everybody, mapped_luns=())
+    async with running_service() as running:
+        for group, needs, status in (
+            (nothing, 0, None),
+            (nothing, 1, LoginStatus.AUTHORIZATION_FAILURE),
+            (everybody, 1, None),
+        ):
+            attributes = {"login_needs_luns": needs}
+            await running.put(one_disk(attributes=attributes, initiator_groups=(group,)))
+            assert await login_status(running) == status
+            assert await told(running) == ([] if status else [ONE])
+        async with await Session.login(running.settings()) as session:
+            await running.put(one_disk(attributes={"login_needs_luns": 1}, initiator_groups=(nothing,)))
+            with pytest.raises(ConnectionLost):
+                await LogicalUnit(session, 0).become_ready()
+        await running.put(
+            one_disk(attributes={"login_needs_luns": 1}, node_acls=(dataclasses.replace(acl(), mapped_luns=()),))
+        )
+        assert await login_status(running) == LoginStatus.AUTHORIZATION_FAILURE
+
+
+async def test_relative_target_port_id() -> None:
+    """The number of the target port, in the Device Identification page; another group that had it by chance moves."""
+    async with running_service() as running:
+        await running.put(one_disk(attributes=OPEN))
+        by_chance = await port_number(running)
+        wanted = by_chance % 0xFFFF + 1
+        async with await Session.login(running.settings()) as session:
+            await LogicalUnit(session, 0).become_ready()
+            await running.put(one_disk(attributes={**OPEN, "relative_target_port_id": wanted}))
+            with pytest.raises(ConnectionLost):
+                await LogicalUnit(session, 0).become_ready()
+        assert await port_number(running) == wanted
+        two = target(disk("a"), name=TWO, attributes={**OPEN, "relative_target_port_id": by_chance})
+        one = one_disk(attributes=OPEN)
+        await running.put(dataclasses.replace(one, targets={**one.targets, **two.targets}))
+        moved = await port_number(running)
+        assert moved != by_chance
+        await running.put(one_disk(attributes=OPEN))
+        assert await port_number(running) == moved
+
+
+async def port_number(running: Running) -> int:
+    """Of the port that a session comes in through: designator 4h (SPC-5 §7.7.6.8)."""
+    async with await Session.login(running.settings()) as session:
+        unit = LogicalUnit(session, 0)
+        await unit.become_ready()
+        page = (await unit.command("INQUIRY", bytes([0x12, 1, 0x83, 0, 255, 0]), data_in_length=255)).data_in
+        place = 4
+        while page[place + 1] & 0xF != 4:
+            place += 4 + page[place + 3]
+        return int.from_bytes(page[place + 6 : place + 8])
 
 
 async def test_demo_mode_write_protect() -> None:
@@ -267,14 +324,17 @@ async def seconds_until_lost(clock: Clock, session: Session, most: int) -> int:
     raise AssertionError(f"the connection is still there after {most} s")
 
 
-async def waits_for_data(timeout: int, retries: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write whose data was asked for and does not come ends the connection then; a change counts at once."""
+async def waits_for_data(timeout: int, retries: int, monkeypatch: pytest.MonkeyPatch, **group: Any) -> None:
+    """A write whose data was asked for and does not come ends the connection then; a change counts at once.
+
+    The settings are those of the node ACL, or (`group`) of the portal group.
+    """
     attributes = {"dataout_timeout": timeout, "dataout_timeout_retries": retries}
     async with running_service() as running:
-        await running.put(one_disk(node_acls=(acl(),), attributes={}))
+        await running.put(one_disk(**({"attributes": OPEN} if group else {"node_acls": (acl(),), "attributes": {}})))
         async with await Session.login(running.settings(offers=Offers(immediate_data=False))) as session:
             await LogicalUnit(session, 0).become_ready()
-            await running.put(one_disk(node_acls=(acl(attributes=attributes),), attributes={}))
+            await running.put(one_disk(**(group or {"node_acls": (acl(attributes=attributes),), "attributes": {}})))
             session.connection().raw.tamper = without(DataOut)
             clock = Clock(monkeypatch)
             task = session.start(0, cdb.write_16(lba=0, num_blocks=1), data_out=bytes(BLOCK))
@@ -292,6 +352,11 @@ async def test_acl_dataout_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_acl_dataout_timeout_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """So often."""
     await waits_for_data(2, 10, monkeypatch)
+
+
+async def test_data_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The portal group says it for initiators without a node ACL."""
+    await waits_for_data(12, 1, monkeypatch, attributes={**OPEN, "data_timeout": 12})
 
 
 async def silent(own: dict[str, int], monkeypatch: pytest.MonkeyPatch, **group: Any) -> tuple[int, int]:
@@ -329,10 +394,11 @@ async def test_acl_nopin_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_nop_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In demo mode the portal group says after how many seconds of silence a NOP-In asks."""
+    """In demo mode the portal group says after how many seconds of silence a NOP-In asks, or that none does."""
     asked, lost = await silent({}, monkeypatch, attributes={**OPEN, "nop_interval": 7, "nop_count": 1})
     assert 7 <= asked <= 9
     assert 14 <= lost <= 16
+    assert await silent({}, monkeypatch, attributes={**OPEN, "nop_interval": -1}) == (0, 0)
 
 
 async def test_nop_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,6 +406,18 @@ async def test_nop_count(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, lost = await silent({}, monkeypatch, attributes={**OPEN, "nop_interval": 7, "nop_count": 4})
     assert 7 <= asked <= 9
     assert 35 <= lost <= 37
+
+
+async def test_nop_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or, in seconds, how long, also where the interval is ours."""
+    asked, lost = await silent(
+        {}, monkeypatch, attributes={**OPEN, "nop_interval": 7, "nop_count": 9, "nop_timeout": 5}
+    )
+    assert 7 <= asked <= 9
+    assert 12 <= lost <= 14
+    asked, lost = await silent({}, monkeypatch, attributes={**OPEN, "nop_timeout": 5})
+    assert 15 <= asked <= 17
+    assert 20 <= lost <= 22
 
 
 async def test_acl_nopin_response_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,3 +101,19 @@ def test_no_number_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     identifiers.take(ONE, 1)
     with pytest.raises(OverflowError):
         identifiers.take(TWO, 1)
+
+
+@pytest.mark.usefixtures("collide")
+def test_a_number_that_is_claimed_is_nobody_elses() -> None:
+    """Not even of the group that had it first, which takes another and keeps that."""
+    store = MemoryStateStore()
+    identifiers = PortIdentifiers(store)
+    assert [identifiers.take(name, 1) for name in (ONE, TWO)] == [0xFFFF, 1]
+    identifiers.claim(THREE, 1, 1)
+    identifiers.claim(THREE, 1, 0xFFFF)
+    assert [identifiers.take(name, 1) for name in (ONE, TWO)] == [1, 2]
+    again = PortIdentifiers(store)
+    assert [again.take(name, 1) for name in (ONE, TWO)] == [1, 2]
+    identifiers.release(THREE, 1)
+    identifiers.release(ONE, 1)
+    assert identifiers.take(ONE, 1) == 0xFFFF

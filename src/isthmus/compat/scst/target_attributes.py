@@ -89,6 +89,18 @@ def _commands(draft: TargetDraft, value: str) -> None:
     draft.attributes["default_cmdsn_depth"] = TPG_ATTRIBUTES.parse("default_cmdsn_depth", number(value))
 
 
+def _number(name: str) -> Callable[[TargetDraft, str], None]:
+    def take(draft: TargetDraft, value: str) -> None:
+        draft.attributes[name] = TPG_ATTRIBUTES.parse(name, number(value))
+
+    return take
+
+
+def _nop_interval(draft: TargetDraft, value: str) -> None:
+    """0 switches it off."""
+    draft.attributes["nop_interval"] = TPG_ATTRIBUTES.parse("nop_interval", number(value) or -1)
+
+
 def _redirect(draft: TargetDraft, value: str) -> None:
     if not value.strip():
         return
@@ -131,12 +143,10 @@ TARGET_ROWS: Final[Mapping[str, Row[TargetDraft]]] = {
     "MaxSessions": Row(take=_attribute("max_sessions")),
     "per_portal_acl": Row(take=_attribute("per_portal_acl")),
     "redirect": Row(take=_redirect),
-    "NopInInterval": Row(instead="initiators are asked after 15 s of silence", harmless=frozenset({"30", "15"})),
-    "NopInTimeout": Row(instead="they have 30 s to answer", harmless=frozenset({"30"})),
-    "RspTimeout": Row(
-        instead="a connection whose command waits 30 s for its data is ended", harmless=frozenset({"90"})
-    ),
-    "rel_tgt_id": Row(instead="target ports are numbered here"),
+    "NopInInterval": Row(take=_nop_interval),
+    "NopInTimeout": Row(take=_number("nop_timeout")),
+    "RspTimeout": Row(take=_number("data_timeout")),
+    "rel_tgt_id": Row(take=_number("relative_target_port_id")),
     "black_hole": Row(instead="commands are answered"),
     "forward_src": Row(instead="commands are not forwarded"),
     "forward_dst": Row(instead="commands are not forwarded"),

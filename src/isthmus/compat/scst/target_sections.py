@@ -149,6 +149,15 @@ def _add_settings(section: Block, group: PortalGroup, attributes: Mapping[str, V
         section.add("QueuedCommands", attributes["default_cmdsn_depth"])
     if attributes["max_sessions"]:
         section.add("MaxSessions", attributes["max_sessions"])
+    if interval := int(attributes["nop_interval"]):
+        section.add("NopInInterval", max(interval, 0))
+    for name, attribute in (
+        ("NopInTimeout", "nop_timeout"),
+        ("RspTimeout", "data_timeout"),
+        ("rel_tgt_id", "relative_target_port_id"),
+    ):
+        if attributes[attribute]:
+            section.add(name, attributes[attribute])
     if attributes["per_portal_acl"]:
         section.add("per_portal_acl", 1)
     if attributes["redirect_address"]:

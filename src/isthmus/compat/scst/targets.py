@@ -94,13 +94,20 @@ def _read_target(statement: Statement, reader: _Reader) -> Target | None:
             apply(setting, TARGET_ROWS, draft, owner, report)
     chap = accounts.chap(owner, report)
     portals = _portals(allowed, owner, reader)
-    groups = _groups(statement, word.text, reader)
+    groups = list(_groups(statement, word.text, reader))
+    # Whoever is in a group without LUNs is told that there is no such target (scst_initiator_has_luns).
+    shut_out = {"login_needs_luns": 1} if any(known.patterns and not known.luns for known in groups) else {}
     access_ = access(_luns(statement, word.text, reader), groups, _known_numbers(name, reader.surroundings.running))
     with report.at(statement.position):
         group = PortalGroup(
             tag=1,
             enable=draft.enabled and reader.driver_enabled and portals is not None,
-            attributes={**draft.attributes, **access_.attributes, "authentication": int(bool(accounts.incoming))},
+            attributes={
+                **draft.attributes,
+                **access_.attributes,
+                **shut_out,
+                "authentication": int(bool(accounts.incoming)),
+            },
             parameters=draft.parameters,
             chap=chap,
             portals=portals or (),
@@ -188,14 +195,7 @@ def _groups(target: Statement, target_name: str, reader: _Reader) -> Iterator[Gr
         with report.at(name.position):
             InitiatorGroup(name=name.text)  # a name that cannot be had is told at its place
         patterns = dict.fromkeys(_patterns(statement, report))
-        luns = tuple(_luns(statement, target_name, reader))
-        if patterns and not luns:
-            report.say(
-                statement.position,
-                f"GROUP {name} without a LUN shuts its initiators out",
-                "they log in and see nothing",
-            )
-        yield GroupMembers(name.text, tuple(patterns), luns)
+        yield GroupMembers(name.text, tuple(patterns), tuple(_luns(statement, target_name, reader)))
 
 
 def _patterns(group: Statement, report: Report) -> Iterator[str]:

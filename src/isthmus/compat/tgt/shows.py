@@ -90,7 +90,7 @@ def _target(machine: Machine, tid: int, name: IscsiName) -> TargetText:
         tid=tid,
         name=name,
         ready=group.enable,
-        nop_interval=nop_interval,
+        nop_interval=max(nop_interval, 0),
         nop_count=nop_count,
         nexuses=tuple(nexus for view in sessions for nexus in _nexuses(view)[:1]),
         units=tuple(_units(machine, tid, group)),

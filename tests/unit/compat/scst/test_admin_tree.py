@@ -135,9 +135,9 @@ def test_what_cannot_be_honoured_is_refused() -> None:
     """Nobody asked for something else; what was there before is nobody's question."""
 
     def edit(tree: Tree) -> None:
-        tree.target(NAME).add("rel_tgt_id", 7)
+        tree.target(NAME).add("black_hole", 1)
 
-    with pytest.raises(ConfigurationError, match=f"^rel_tgt_id 7 of TARGET {NAME}: target ports are numbered here$"):
+    with pytest.raises(ConfigurationError, match=f"^black_hole 1 of TARGET {NAME}: commands are answered$"):
         edited(configuration(), edit)
     assert edited(configuration(), edit, strict=False) == configuration()
 

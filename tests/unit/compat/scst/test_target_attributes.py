@@ -52,6 +52,11 @@ def test_session_keys_are_parameters(attribute: str, parameters: dict[str, Value
         ('redirect "192.0.2.7 perm"', {"redirect_address": "192.0.2.7", "redirect_permanent": 1}),
         ('redirect "[2001:db8::7]:3261 temp"', {"redirect_address": "2001:db8::7", "redirect_port": 3261}),
         ('redirect ""', {}),
+        ("NopInInterval 60", {"nop_interval": 60}),
+        ("NopInInterval 0", {"nop_interval": -1}),
+        ("NopInTimeout 20", {"nop_timeout": 20}),
+        ("RspTimeout 90", {"data_timeout": 90}),
+        ("rel_tgt_id 7", {"relative_target_port_id": 7}),
         ("cpu_mask ff", {}),
     ],
 )
@@ -63,8 +68,8 @@ def test_other_settings_are_attributes(attribute: str, attributes: dict[str, Val
 @pytest.mark.parametrize(
     ("attribute", "told"),
     [
-        ("NopInInterval 60", "initiators are asked after 15 s of silence"),
-        ("rel_tgt_id 7", "target ports are numbered here"),
+        ("NopInInterval 3601", "nop_interval of a target portal group cannot be 3601"),
+        ("rel_tgt_id 65536", "relative_target_port_id of a target portal group cannot be 65536"),
         ("QueuedCommands 2048", "default_cmdsn_depth of a target portal group cannot be 2048"),
         ("MaxOutstandingR2T 0", "MaxOutstandingR2T of a target portal group cannot be '0'"),
         ("redirect nowhere", "it is not ADDRESS[:PORT] and temp or perm"),
@@ -79,7 +84,7 @@ def test_what_cannot_be_honoured_is_told(attribute: str, told: str) -> None:
 
 def test_values_that_quiet_nobody_are_no_news() -> None:
     """SCST's own defaults may be written down."""
-    assert target("NopInInterval 30\nNopInTimeout 30\nRspTimeout 90") == ({}, {}, [])
+    assert target("aen_disabled 0\nblack_hole 0\nRDMAExtensions No") == ({}, {}, [])
 
 
 def test_an_unclear_flag_is_an_error() -> None:
