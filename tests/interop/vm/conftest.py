@@ -3,13 +3,14 @@
 import contextlib
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.interop.vm.guest import Guest, GuestError, running_guest
-from tests.interop.vm.image.build import COMMANDS, Image, ensure_image
+from tests.interop.vm.image.build import COMMANDS, ensure_image
 from tests.support.server import Serve
 
 CLEANING = """
@@ -42,38 +43,69 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how long each file's tests have taken, in all, if it is worth a word: docs/clients.md has these."""
+    seconds = defaultdict[str, float](float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    terminalreporter.section("seconds by file")
+    for name, taken in sorted(seconds.items()):
+        if taken >= 1:
+            terminalreporter.write_line(f"{taken:6.0f} {name}")
+
+
 class Guests:
     """The guest that the tests use one after the other; another takes its place when it had to be stopped."""
 
-    def __init__(self, image: Image, factory: pytest.TempPathFactory, stack: contextlib.ExitStack) -> None:
-        self._image = image
+    def __init__(self, name: str, factory: pytest.TempPathFactory, stack: contextlib.ExitStack) -> None:
+        """`name` is the last part of the initiator's."""
+        self._name = name
         self._factory = factory
         self._stack = stack
         self._current: Guest | None = None
 
-    def current(self) -> Guest:
-        """The guest, started if none runs."""
-        if self._current is None or not self._current.is_running:
-            self._current = self._stack.enter_context(running_guest(self._image, self._factory.mktemp("guest")))
-        return self._current
+    @contextlib.contextmanager
+    def clean(self) -> Iterator[Guest]:
+        """The guest, started if it does not run, without sessions, records of targets and mounts; cleaned at the end."""
+        guest = self._current
+        if guest is None or not guest.is_running:
+            guest = self._stack.enter_context(running_guest(ensure_image(), self._factory.mktemp(self._name)))
+            guest.run(f"INITIATOR=iqn.2026-01.com.example:{self._name}\nstart_iscsid\n")
+            self._current = guest
+        yield guest
+        if guest.is_running:
+            try:
+                guest.run(CLEANING, seconds=60)
+            except GuestError:
+                guest.stop()
 
 
 @pytest.fixture(scope="session")
 def _guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
     with contextlib.ExitStack() as stack:
-        yield Guests(ensure_image(), tmp_path_factory, stack)
+        yield Guests("guest", tmp_path_factory, stack)
+
+
+@pytest.fixture(scope="module")
+def _other_guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
+    with contextlib.ExitStack() as stack:
+        yield Guests("other", tmp_path_factory, stack)
 
 
 @pytest.fixture
 def guest(serve: Serve, _guests: Guests) -> Iterator[Guest]:  # after `serve`, so that it is cleaned before
-    """A guest without sessions, records of targets and mounts; it leaves its server before that is stopped."""
-    guest = _guests.current()
-    yield guest
-    if guest.is_running:
-        try:
-            guest.run(CLEANING, seconds=60)
-        except GuestError:
-            guest.stop()
+    """A machine with an initiator; it leaves its server before that is stopped."""
+    with _guests.clean() as guest:
+        yield guest
+
+
+@pytest.fixture
+def other_guest(serve: Serve, _other_guests: Guests) -> Iterator[Guest]:
+    """A second machine, with an initiator of another name."""
+    with _other_guests.clean() as guest:
+        yield guest
 
 
 @pytest.fixture

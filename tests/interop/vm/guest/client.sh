@@ -55,6 +55,16 @@ disk_names() {
     done
 }
 
+# The name of the disk with LUN 0 that is reached through a portal, without /dev/.
+disk_at() {
+    local connection session
+    for connection in /sys/class/iscsi_connection/connection*; do
+        [ "$(cat "$connection/persistent_address"):$(cat "$connection/persistent_port")" = "$1" ] || continue
+        session=${connection##*/connection}
+        ls -d "/sys/class/iscsi_session/session${session%%:*}"/device/target*/*:0/block/* | sed 's,.*/,,'
+    done
+}
+
 # Wait for the disk with that LUN (0 unless told); its path.
 disk() {
     local tries name
