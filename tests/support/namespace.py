@@ -1,4 +1,4 @@
-"""A network, a /srv and a /dev of a test's own, in which addresses, ports and paths are free to be what a guide says."""
+"""A network, a name, a /srv and a /dev of a test's own: addresses, ports and paths are free to be what a guide says."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ class Namespace:
     def command(self, *words: str | Path) -> list[str]:
         """What runs `words` in there."""
         user = [] if _ROOT else ["--user", "--preserve-credentials"]
-        return ["nsenter", *user, "--net", "--mount", "--target", str(self.pid), *map(str, words)]
+        return ["nsenter", *user, "--net", "--mount", "--uts", "--target", str(self.pid), *map(str, words)]
 
     def run(
         self, *words: str | Path, check: bool = False, stdin: IO[str] | None = None
@@ -54,7 +54,7 @@ def namespaces_missing() -> str:
 
 
 def _unshare(*words: str) -> list[str]:
-    return ["unshare", *([] if _ROOT else ["--map-root-user"]), "--net", "--mount", *words]
+    return ["unshare", *([] if _ROOT else ["--map-root-user"]), "--net", "--mount", "--uts", *words]
 
 
 @contextlib.contextmanager
