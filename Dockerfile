@@ -25,8 +25,9 @@ RUN find /opt/isthmus -name '*.so*' -exec strip --strip-unneeded {} + \
     && /opt/isthmus/bin/python -m compileall -q /opt/isthmus/lib
 
 FROM ${BASE} AS system
-RUN apt-get update && apt-get install -y --no-install-recommends python3 \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/* /usr/share/doc/* /usr/share/man/* /usr/share/locale/* \
+RUN apt-get update && apt-get install -y --no-install-recommends python3 && apt-get clean \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/log/* \
+        /usr/share/doc/* /usr/share/man/* /usr/share/info/* /usr/share/locale/* /usr/share/zoneinfo/right \
         /usr/lib/*-linux-gnu/gconv \
     && groupadd --system --gid 3260 isthmus \
     && useradd --system --uid 3260 --gid isthmus --home-dir /var/lib/isthmus --shell /usr/sbin/nologin isthmus \
