@@ -10,7 +10,8 @@ import pytest
 
 from isthmus.cli import main
 from isthmus.config.model import Configuration
-from isthmus.initiator.errors import ConnectionLost
+from isthmus.initiator import cdb
+from isthmus.initiator.errors import ConnectionLost, ScsiError
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.session import Session
 from isthmus.initiator.settings import LoginSettings
@@ -319,6 +320,53 @@ async def test_sessions_are_shown_counted_and_closed(ours: Tgt) -> None:
             assert "is in use" not in ours.call("tgt-admin", "--delete", STORAGE_02).output
             assert ours.tgtadm(*["--op", "delete", "--force", "--mode", "target", "--tid", "1"]).status == 0
     assert STORAGE_02 not in ours.show()
+
+
+@needs("tgtd", "tgtadm")
+async def test_pdus_are_counted_as_tgtd_counts_them(tmp_path: Path) -> None:
+    """Octets and PDUs, for the same commands: reads and writes short and long, one that fails, a ping.
+
+    Data-In and SCSI Response PDUs tgtd looks for by the opcode of the request, so that it finds none.
+    """
+    found = []
+    for name, start in (("tgtd", real_tgt), ("ours", our_tgt)):
+        with start(tmp_path / name) as side:
+            found.append(await counted_pdus(side))
+    theirs, ours = found
+    assert (theirs[5], theirs[7]) == (0, 0)
+    assert ours == [*theirs[:5], 3, theirs[6], 4]
+
+
+async def counted_pdus(side: Tgt) -> list[int]:
+    """What a session's commands add to the counters of its connection."""
+    disk = side.disk("counted.img")
+    for line in (
+        f"--op new --mode target --tid 1 -T {STORAGE_02}",
+        f"--op new --mode lu --tid 1 --lun 1 -b {disk}",
+        "--op bind --mode target --tid 1 -I ALL",
+        *(f"--op update --mode target --tid 1 -n {key}" for key in ("HeaderDigest -v None", "DataDigest -v None")),
+    ):
+        assert side.tgtadm(*line.split()) == Answer(0, "", "")
+    where = url(side, STORAGE_02)
+    host = IscsiName("iqn.2026-05.com.example:host")
+    there = LoginSettings(host=where.address, port=where.port, target_name=STORAGE_02, initiator_name=host)
+    async with await Session.login(there) as session:
+        unit = LogicalUnit(session, 1)
+        await unit.become_ready()
+        sid = side.tgtadm(*["--op", "show", "--mode", "conn", "--tid", "1"]).output.split()[1]
+
+        def counters() -> list[int]:
+            answer = side.tgtadm(*f"--op stat --mode conn --tid 1 --sid {sid} --cid 0".split())
+            return [int(word) for word in answer.output.splitlines()[1].split()]
+
+        before = counters()
+        for count in (1, 3, 512):
+            await unit.write(bytes(512 * count), lba=0, block_length=512)
+            await unit.read(lba=0, num_blocks=count, block_length=512)
+        with pytest.raises(ScsiError):
+            await unit.command("READ beyond the end", cdb.read_16(lba=1 << 40, num_blocks=1), data_in_length=512)
+        await session.ping(b"are you there")
+        return [after - old for after, old in zip(counters(), before, strict=True)]
 
 
 @needs("iscsi-inq")

@@ -124,7 +124,9 @@ def serve_reads(stream: "Stream", position: int, end: int) -> int:
     if served is not None:
         # All came together, and have gone together: the time is told once for all of them.
         nanoseconds = perf_counter_ns() - stream.engine.received_at
-        if served.read_commands - served.timed_reads == (exp_cmd_sn - first) & SEQUENCE_MASK:
+        count = (exp_cmd_sn - first) & SEQUENCE_MASK
+        connection.counts.reads_in_one += count
+        if served.read_commands - served.timed_reads == count:
             served.time_reads(nanoseconds)
         else:
             _time_each(grants.values(), nanoseconds)

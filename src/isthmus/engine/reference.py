@@ -20,7 +20,7 @@ from isthmus.engine.lookout import Lookout
 from isthmus.engine.read_memory import ReadMemory, SessionReads
 from isthmus.engine.read_path import ARENA_LENGTH
 from isthmus.engine.scsi_bridge import ScsiBridge
-from isthmus.engine.socket_options import prepare
+from isthmus.engine.socket_options import octets, prepare
 from isthmus.engine.stream import Stream
 from isthmus.engine.workers import WorkerPool
 from isthmus.iscsi.connection import Connection
@@ -273,6 +273,11 @@ class ReferenceEngine:
         """Of the peer and of ours, as ADDRESS:PORT; empty once the connection is closed."""
         stream = self._streams.get(connection)
         return (stream.peer, _local(stream.socket)) if stream else ("", "")
+
+    def octets(self, connection: Connection) -> tuple[int, int]:
+        """Bytes received and sent on a connection, its login with them, as TCP has counted them; 0 once it is closed."""
+        stream = self._streams.get(connection)
+        return octets(stream.socket) if stream else (0, 0)
 
     def end_all(self, reason: str) -> None:
         """End every session at once."""

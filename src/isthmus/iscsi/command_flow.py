@@ -87,6 +87,7 @@ class CommandFlow:
 
     def receive_data_out(self, pdu: DataOut) -> None:
         """A Data-Out PDU: part of what its command announced, or of what an R2T asked for."""
+        self._connection.counts.data_out += 1
         task = self._session.tasks.get(pdu.initiator_task_tag)
         if task is None or task.transfer is None:
             return  # Data of a task that has been aborted meanwhile may still be on its way: it goes nowhere.
@@ -164,7 +165,10 @@ class CommandFlow:
         if sendable:
             collapse = result.status == _GOOD
             data_sn = self._send_data_in(task, data_in[:sendable], (flag, count) if collapse else None)
+            counts = self._connection.counts
+            counts.data_in += data_sn
             if collapse:
+                counts.statuses_in_data_in += 1
                 return
         self._send_response(task, result, flag, count, data_sn)
 

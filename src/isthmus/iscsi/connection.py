@@ -34,6 +34,7 @@ from isthmus.iscsi.pdu import (
     TextRequest,
     UnknownPdu,
 )
+from isthmus.iscsi.pdu_counts import PduCounts
 from isthmus.iscsi.sequencing import SEQUENCE_MASK
 from isthmus.iscsi.session import Session
 from isthmus.iscsi.task import IscsiTask
@@ -52,6 +53,7 @@ class Connection:
         "cid",
         "closing",
         "commands",
+        "counts",
         "digests",
         "exp_stat_sn",
         "max_read_length",
@@ -91,6 +93,7 @@ class Connection:
         self.stat_sn = stat_sn
         self.exp_stat_sn = stat_sn
         """What the initiator has last acknowledged."""
+        self.counts = PduCounts(first_stat_sn=stat_sn)
         self.use_parameters(parameters)
         self.digests = Digests(header=parameters.header_digest, data=parameters.data_digest)
         self.text = text
@@ -265,6 +268,7 @@ class Connection:
     def send(self, pdu: ResponsePdu, *, advance_stat_sn: bool = True) -> None:
         """Queue a PDU. An R2T and a ping carry the next StatSN without taking it (§11.8.2, §11.19)."""
         pdu.stat_sn = self.next_stat_sn() if advance_stat_sn else self.stat_sn
+        self.counts.other_statuses += advance_stat_sn
         pdu.exp_cmd_sn = self.session.window.exp_cmd_sn
         pdu.max_cmd_sn = self.session.window.max_cmd_sn
         self.outbox += encode(pdu, self.digests)

@@ -120,7 +120,9 @@ class Sessions:
 
     def _connection(self, connection: Connection) -> ConnectionView:
         peer, local = self._engine.addresses(connection)
-        parameters = connection.parameters
+        parameters, counts, stat_sn = connection.parameters, connection.counts, connection.stat_sn
+        received, sent = self._engine.octets(connection)
+        unanswered = sum(task.connection is connection for task in connection.session.tasks.values())
         return ConnectionView(
             cid=connection.cid,
             state=connection.state.name,
@@ -130,6 +132,12 @@ class Sessions:
             data_digest=CRC32C if parameters.data_digest else NONE,
             max_recv_data_segment_length=parameters.max_recv_data_segment_length,
             max_xmit_data_segment_length=parameters.max_xmit_data_segment_length,
+            received_octets=received,
+            sent_octets=sent,
+            scsi_commands=counts.commands(stat_sn) + unanswered,
+            scsi_responses=counts.responses(stat_sn),
+            data_in_pdus=counts.all_data_in,
+            data_out_pdus=counts.data_out,
         )
 
 

@@ -63,6 +63,14 @@ class ConnectionView(_View):
     data_digest: str
     max_recv_data_segment_length: int
     max_xmit_data_segment_length: int
+    received_octets: int = 0
+    """As TCP has counted them, the login with them."""
+    sent_octets: int = 0
+    scsi_commands: int = 0
+    """SCSI Command PDUs since the login, and those of the other kinds."""
+    scsi_responses: int = 0
+    data_in_pdus: int = 0
+    data_out_pdus: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

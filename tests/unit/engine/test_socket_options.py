@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.engine import socket_options
-from isthmus.engine.socket_options import BUFFER_LENGTH, prepare
+from isthmus.engine.socket_options import BUFFER_LENGTH, octets, prepare
 
 
 @pytest.fixture
@@ -67,3 +67,19 @@ def test_a_system_that_does_not_tell_its_limits_keeps_its_tuning(
     recorder = Recorder(may_force=False)
     prepare(recorder)  # type: ignore[arg-type]
     assert options(recorder) == set()
+
+
+def test_the_kernel_counts_what_comes_and_goes() -> None:
+    """Each byte once; nothing of a socket that is closed, or not TCP's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        with socket.create_connection(address) as one, server.accept()[0] as other:
+            one.sendall(bytes(1000))
+            other.sendall(bytes(70))
+            assert len(other.recv(1000, socket.MSG_WAITALL)) == 1000
+            assert len(one.recv(70, socket.MSG_WAITALL)) == 70
+            assert octets(other) == (1000, 70)
+        assert octets(other) == (0, 0)
+    left, right = socket.socketpair()
+    with left, right:
+        assert octets(left) == (0, 0)

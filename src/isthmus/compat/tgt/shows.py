@@ -1,6 +1,5 @@
 """What tgtadm shows and counts: from what runs to texts."""
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
@@ -225,33 +224,33 @@ def stat_session(machine: Machine, request: Request, around: Surroundings) -> st
     view = _session(machine, request.sid)
     tid = _tid(machine.configuration, view, around)
     rows = [row for row in _rows(machine, tid, view.target_name) if row.session == view.tsih]
-    traffic = _traffic(machine, view)
+    traffic = _traffic(view)
     return stat_text(reversed(rows)) + (f"\n{traffic_text(traffic)}" if traffic else "")
 
 
 def stat_connection(machine: Machine, request: Request, _around: Surroundings) -> str:
     """One connection."""
     view = _session(machine, request.sid)
-    found = [row for row in _traffic(machine, view) if row.connection == request.cid]
+    found = [row for row in _traffic(view) if row.connection == request.cid]
     if not found:
         raise Refused(Status.NO_CONNECTION)
     return traffic_text(found)
 
 
-def _traffic(machine: Machine, view: SessionView) -> list[TrafficRow]:
-    """A session is counted as a whole, so its first connection stands for it; PDUs of data are not counted."""
-    counted = [row for row in machine.counted if row.session == view.tsih]
-    commands = sum(row.reads + row.writes for row in counted)
-    rows = [TrafficRow(session=view.tsih, connection=connection.cid) for connection in view.connections]
-    for first in rows[:1]:
-        rows[0] = dataclasses.replace(
-            first,
-            received_bytes=sum(row.written_bytes for row in counted),
-            sent_bytes=sum(row.read_bytes for row in counted),
-            commands=commands,
-            responses=commands,
+def _traffic(view: SessionView) -> list[TrafficRow]:
+    return [
+        TrafficRow(
+            session=view.tsih,
+            connection=connection.cid,
+            received_bytes=connection.received_octets,
+            sent_bytes=connection.sent_octets,
+            data_out=connection.data_out_pdus,
+            data_in=connection.data_in_pdus,
+            commands=connection.scsi_commands,
+            responses=connection.scsi_responses,
         )
-    return rows
+        for connection in view.connections
+    ]
 
 
 def _session(machine: Machine, sid: int) -> SessionView:

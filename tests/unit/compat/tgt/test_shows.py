@@ -55,7 +55,7 @@ async def test_counters() -> None:
     assert session[4:6] == ["", "sid cid rxdata_octets txdata_octets dataout_pdus datain_pdus cmd_pdus rsp_pdus"]
     connection = await bench.tgtadm("--op stat --mode conn --tid 1 --sid 2 --cid 0")
     assert connection.splitlines()[0] == session[5]
-    assert connection.splitlines()[1].split() == ["2", "0", "0", "1536", "0", "0", "3", "3"]
+    assert connection.splitlines()[1].split() == ["2", "0", "1000", "2000", "3", "6", "9", "4"]
 
 
 async def test_counters_of_what_is_not_there() -> None:
