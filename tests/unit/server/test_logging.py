@@ -1,6 +1,9 @@
 import logging
+import os
 import shlex
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -90,3 +93,21 @@ def test_libraries_log_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> N
     (line,) = logged(capsys)
     assert "level=warning" in line
     assert "slow callback" in line
+
+
+def test_the_journal_gets_priorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where JOURNAL_STREAM says that standard error leads there, and only there (systemd.exec(5), sd-daemon(3))."""
+    lines: dict[bool, list[str]] = {}
+    for is_journal in (True, False):
+        path = tmp_path / str(is_journal)
+        with path.open("w", encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            monkeypatch.setattr(sys, "stderr", file)
+            monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino if is_journal else 0}")
+            configure_logging(LogLevel.DEBUG)
+            for each in LogLevel:
+                structlog.get_logger().log(getattr(logging, each.name), "it is said")
+            logging.getLogger("uvicorn").error("said by a library")
+        lines[is_journal] = path.read_text(encoding="utf-8").splitlines()
+    assert [line[:3] for line in lines[True]] == ["<7>", "<6>", "<4>", "<3>", "<3>"]
+    assert all("level=" in line and line.startswith("timestamp=") for line in lines[False])
