@@ -1,5 +1,6 @@
-"""Heavy use of one disk, and two nodes of a cluster on it: two initiators by name, in one guest."""
+"""Heavy use of one disk, and two nodes of a cluster on it: two initiators in one guest, and two guests."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,13 @@ import pytest
 from tests.interop.vm.guest import Guest
 from tests.interop.vm.scripts import about
 from tests.support.server import Serve
+
+MIB = 1 << 20
+PATIENCE = 240.0
+POLL_SECONDS = 0.05
+FENCED_SECONDS = 60.0
+"""Until a program of a fenced machine has heard of it, less than the limit of its commands."""
+TIMES = 25
 
 NODES = """
 for NODE in node1 node2; do
@@ -69,37 +77,124 @@ def test_a_fenced_node_stops_writing(serve: Serve, guest: Guest, medium: Path) -
     assert int(out.partition("ended after ")[2].split()[0]) <= 10
 
 
+NODE = """
+login
+DISK=$(disk)
+meet() {
+    touch "/host/is-at-$1"
+    until [ -e "/host/go-on-from-$1" ]; do sleep 0.05; done
+    rm "/host/is-at-$1" "/host/go-on-from-$1"
+}
+"""
+
+
+def met(guests: tuple[Guest, ...], place: str) -> None:
+    """Let the scripts of all guests go on from a place where each of them waits for the others."""
+    deadline = time.monotonic() + PATIENCE
+    while not all((guest.share / f"is-at-{place}").exists() for guest in guests):
+        assert time.monotonic() < deadline, place
+        time.sleep(POLL_SECONDS)
+    for guest in guests:
+        (guest.share / f"go-on-from-{place}").touch()
+
+
 @pytest.mark.thorough
-def test_compare_and_write_from_two_nodes(serve: Serve, guest: Guest, medium: Path) -> None:
-    """A counter that both nodes increase by COMPARE AND WRITE loses no update."""
+def test_one_machine_fences_another(serve: Serve, guest: Guest, other_guest: Guest, medium: Path) -> None:
+    """When PREEMPT AND ABORT has ended, nothing of what the other machine was writing comes to the disk any more."""
     server = serve(medium)
-    out = guest.run(
-        about(server, guest)
-        + NODES
+    loaded = other_guest.start(
+        about(server, other_guest)
+        + NODE
         + """
-        increase() {
-            local disk=$1 node=$2 done=0 value
-            while [ $done -lt 40 ]; do
-                dd if="$disk" of=/tmp/old.$node bs=512 count=1 iflag=direct status=none
-                value=$(tr -d '\\0' < /tmp/old.$node)
-                printf %d $((${value:-0} + 1)) > /tmp/new.$node
-                truncate -s 512 /tmp/new.$node
-                cat /tmp/old.$node /tmp/new.$node > /tmp/both.$node
-                if sg_compare_and_write --quiet --in=/tmp/both.$node --lba=0 --num=1 "$disk" > /tmp/said.$node 2>&1; then
-                    done=$((done + 1))
-                else
-                    [ $? = 14 ] || fail "$(cat /tmp/said.$node)"
-                fi
-            done
-        }
-        increase "$FIRST" 1 & one=$!
-        increase "$SECOND" 2 & two=$!
-        wait $one
-        wait $two
-        echo "counted $(dd if="$FIRST" bs=512 count=1 iflag=direct status=none | tr -d '\\0')"
+        echo 300 > "/sys/block/${DISK#/dev/}/device/timeout"
+        sg_persist --no-inquiry --out --register-ignore --param-sark=0x2 "$DISK"
+        echo registered
+        fio --name=node --filename="$DISK" --offset=8m --size=8m --direct=1 --ioengine=libaio --iodepth=16 --rw=randwrite \
+            --bs=4k --time_based --runtime=600 --minimal > /tmp/node 2>&1 &
+        until [ "$(awk '{ print $5 }' "/sys/block/${DISK#/dev/}/stat")" -gt 100 ]; do sleep 0.05; done
+        echo writing
+        fails wait $!
+        echo ended
+        fails dd if=/dev/urandom of="$DISK" bs=4k count=1 seek=2048 oflag=direct status=none
+        dd if="$DISK" of=/dev/null bs=4k count=1 iflag=direct status=none
+        kernel_log | grep -c 'reservation conflict'
         """
     )
-    assert "counted 80\n" in out
+    loaded.wait_for("registered\n", PATIENCE)
+    fencing = guest.start(
+        about(server, guest)
+        + NODE
+        + """
+        sg_persist --no-inquiry --out --register-ignore --param-sark=0x1 "$DISK"
+        sg_persist --no-inquiry --out --reserve --param-rk=0x1 --prout-type=5 "$DISK"
+        sg_persist --no-inquiry --in --read-keys "$DISK"
+        meet preempt
+        sg_persist --no-inquiry --out --preempt-abort --param-rk=0x1 --param-sark=0x2 --prout-type=5 "$DISK"
+        head -c 8M /dev/zero | tr '\\0' Z | dd of="$DISK" bs=64k seek=128 iflag=fullblock oflag=direct status=none
+        echo overwritten
+        sg_persist --no-inquiry --in --read-keys "$DISK"
+        """
+    )
+    loaded.wait_for("writing\n", PATIENCE)
+    met((guest,), "preempt")
+    fencing.wait_for("overwritten\n", PATIENCE)
+    loaded.wait_for("ended\n", FENCED_SECONDS)
+    loaded.wait(PATIENCE)
+    out = fencing.wait(PATIENCE)
+    assert "2 registered reservation keys follow" in out
+    assert "1 registered reservation key follows" in out
+    assert set(medium.read_bytes()[8 * MIB : 16 * MIB]) == {ord("Z")}
+
+
+COUNT = """
+block() { truncate -s 512 "$1"; }
+value() { dd if="$DISK" bs=512 skip="$1" count=1 iflag=direct status=none | tr -d '\\0'; }
+# Put what the file `new` says in place of what `old` says, in block $1; fails if that holds something else.
+swap() {
+    cat old new > both
+    sg_compare_and_write --quiet --in=both --lba="$1" --num=1 "$DISK" > said 2>&1 && return
+    [ $? = 14 ] || fail "$(cat said)"
+    return 1
+}
+mkdir -p /tmp/count
+cd /tmp/count
+meet start
+for number in $(seq "$TIMES"); do
+    # A counter in block 0.
+    while :; do
+        before=$(value 0)
+        printf %s "$before" > old; printf %d $((${before:-0} + 1)) > new
+        block old; block new
+        swap 0 && break
+    done
+    # A lock in block 1, and a counter in block 2 that only who holds it reads and writes.
+    : > old; printf "$NAME" > new
+    block old; block new
+    until swap 1; do :; done
+    before=$(value 2)
+    printf %d $((${before:-0} + 1)) | dd of="$DISK" bs=512 seek=2 count=1 conv=sync,notrunc oflag=direct status=none
+    [ "$(value 1)" = "$NAME" ]
+    mv new held; mv old new; mv held old
+    swap 1 || fail "lost the lock"
+done
+meet end
+echo "counted $(value 0), under the lock $(value 2), held by '$(value 1)'"
+logout
+"""
+
+
+@pytest.mark.thorough
+def test_two_machines_count(serve: Serve, guest: Guest, other_guest: Guest, medium: Path) -> None:
+    """Two machines increase a counter by COMPARE AND WRITE, another under a lock made of it, and no update is lost."""
+    server = serve(medium)
+    scripts = [
+        each.start(about(server, each) + NODE + f"NAME={name}\nTIMES={TIMES}\n{COUNT}")
+        for name, each in (("one", guest), ("two", other_guest))
+    ]
+    for place in ("start", "end"):
+        met((guest, other_guest), place)
+    for script in scripts:
+        assert f"counted {2 * TIMES}, under the lock {2 * TIMES}, held by ''\n" in script.wait(PATIENCE)
 
 
 @pytest.mark.thorough
