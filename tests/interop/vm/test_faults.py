@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.config.model import Backstore, BackstoreKey, Configuration, Lun, Portal, PortalGroup, Target
+from isthmus.names import IscsiName
 from tests.interop.vm.guest import Guest, Script
 from tests.interop.vm.relay import running_relay
+from tests.support.daemon import Daemon, free_port, running_daemon
 from tests.support.server import Server, running_server
 
+TARGET = IscsiName("iqn.2026-05.com.example:restarted")
 PATIENCE = 180.0
 POLL_SECONDS = 0.01
 MIB = 1 << 20
@@ -50,10 +54,10 @@ def aborts(guest: Guest) -> int:
     return int(guest.run(ABORTS).split()[-1])
 
 
-def load(guest: Guest, server: Server, port: int, preparation: str = "login\n") -> Script:
-    """Start the load on the server's disk, through that port."""
+def load(guest: Guest, target: str, port: int, preparation: str = "login\n") -> Script:
+    """Start the load on the target's disk, through that port."""
     (guest.share / "enough").unlink(missing_ok=True)
-    script = guest.start(f"target {server.url.iqn} {guest.portal(port)}\n{preparation}{LOAD}")
+    script = guest.start(f"target {target} {guest.portal(port)}\n{preparation}{LOAD}")
     script.wait_for("writing\n", PATIENCE)
     return script
 
@@ -64,11 +68,11 @@ def finish(guest: Guest, script: Script) -> str:
     return script.wait(PATIENCE * 2)
 
 
-def wait_for_writes(server: Server, count: int) -> None:
+def wait_for_writes(server: Server | Daemon, count: int) -> None:
     """Wait until the server has written so many more bytes, as the system counts them (proc(5), wchar)."""
 
     def written() -> int:
-        lines = Path(f"/proc/{server.pid}/io").read_text(encoding="ascii").splitlines()
+        lines = Path(f"/proc/{server.process.pid}/io").read_text(encoding="ascii").splitlines()
         return int(next(line for line in lines if line.startswith("wchar:")).split()[1])
 
     goal, deadline = written() + count, time.monotonic() + PATIENCE
@@ -80,6 +84,19 @@ def wait_for_writes(server: Server, count: int) -> None:
 def errors(out: str) -> int:
     """How many connections the kernel lost."""
     return int(out.rpartition("errors: ")[2].split()[0])
+
+
+def one_disk(medium: Path, port: int) -> Configuration:
+    """A disk for everybody."""
+    key = BackstoreKey("fileio", "disk")
+    store = Backstore(key=key, path=str(medium), unit_serial="daemon-under-load")
+    group = PortalGroup(
+        tag=1,
+        portals=(Portal("127.0.0.1", port),),
+        luns=(Lun(number=0, backstore=key),),
+        attributes={"generate_node_acls": 1, "demo_mode_write_protect": 0},
+    )
+    return Configuration(backstores={key: store}, targets={TARGET: Target(name=TARGET, portal_groups=(group,))})
 
 
 def stop_in_order(server: Server) -> None:
@@ -98,12 +115,30 @@ def stop_in_order(server: Server) -> None:
 def test_restart_under_load(guest: Guest, medium: Path, tmp_path: Path, stop: Callable[[Server], None]) -> None:
     """The kernel waits for the server to come back and goes on: no I/O error, and all data is as written."""
     with running_server([medium, "--portal", "127.0.0.1:0"], tmp_path) as first:
-        script = load(guest, first, first.url.port)
+        script = load(guest, first.url.iqn, first.url.port)
         wait_for_writes(first, 4 * MIB)
         stop(first)
     with running_server([medium, "--portal", f"127.0.0.1:{first.url.port}"], tmp_path) as second:
         wait_for_writes(second, 4 * MIB)
         finish(guest, script)
+
+
+@pytest.mark.thorough
+def test_daemon_restarts_under_load(guest: Guest, medium: Path, tmp_path: Path) -> None:
+    """So it is with a daemon, which finds everything in what it has saved: stopped in order first, and then killed."""
+    port = free_port()
+    with running_daemon(tmp_path) as daemon:
+        daemon.client.change(lambda _: one_disk(medium, port))
+        script = load(guest, TARGET, port)
+        wait_for_writes(daemon, 4 * MIB)
+        assert daemon.stop() == 0
+    with running_daemon(tmp_path) as daemon:
+        wait_for_writes(daemon, 4 * MIB)
+        daemon.kill()
+    with running_daemon(tmp_path) as daemon:
+        wait_for_writes(daemon, 4 * MIB)
+        finish(guest, script)
+        assert daemon.stop() == 0
 
 
 @pytest.mark.parametrize("cuts", [5, pytest.param(100, marks=pytest.mark.thorough)])
@@ -113,7 +148,7 @@ def test_cuts_under_load(guest: Guest, medium: Path, tmp_path: Path, cuts: int) 
         running_server([medium, "--portal", "127.0.0.1:0"], tmp_path) as server,
         running_relay(server.url.port) as relay,
     ):
-        script = load(guest, server, relay.port)
+        script = load(guest, server.url.iqn, relay.port)
         for _ in range(cuts):
             relay.wait_for(MIB // 2, PATIENCE)
             assert relay.cut() >= 1
@@ -124,13 +159,15 @@ def test_cuts_under_load(guest: Guest, medium: Path, tmp_path: Path, cuts: int) 
 
 @pytest.mark.thorough
 def test_server_that_does_not_answer(guest: Guest, medium: Path, tmp_path: Path) -> None:
-    """A server that stands still until the kernel gives the connection up is used again when it goes on."""
+    """A server that stands still for 20 seconds, so that the kernel gives it up, is used again when it goes on."""
     with running_server([medium, "--portal", "127.0.0.1:0"], tmp_path) as server:
-        script = load(guest, server, server.url.port)
+        script = load(guest, server.url.iqn, server.url.port)
         wait_for_writes(server, MIB)
         os.kill(server.pid, signal.SIGSTOP)
         try:
-            guest.run("until dmesg | grep -q 'ping timeout'; do sleep 0.2; done", seconds=PATIENCE)
+            guest.run(
+                "until [ $SECONDS -ge 20 ] && dmesg | grep -q 'ping timeout'; do sleep 0.2; done", seconds=PATIENCE
+            )
         finally:
             os.kill(server.pid, signal.SIGCONT)
         wait_for_writes(server, 4 * MIB)
@@ -142,7 +179,7 @@ def test_server_that_does_not_answer(guest: Guest, medium: Path, tmp_path: Path)
 def test_aborted_commands(guest: Guest, medium: Path, tmp_path: Path) -> None:
     """Commands that the kernel aborts, as the server was too slow for it, are tried again, and all data is as written."""
     with running_server([medium, "--portal", "127.0.0.1:0"], tmp_path) as server:
-        script = load(guest, server, server.url.port, IMPATIENT)
+        script = load(guest, server.url.iqn, server.url.port, IMPATIENT)
         for _ in range(3):
             wait_for_writes(server, MIB)
             before = aborts(guest)

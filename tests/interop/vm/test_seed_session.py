@@ -37,12 +37,15 @@ def test_from_discovery_to_logout(serve: Serve, guest: Guest, disk_file: Path) -
         iscsiadm -m session
         iscsiadm -m session -P 3
         DISK=$(disk)
+        lsblk -o NAME,SIZE,TRAN,VENDOR,MODEL "$DISK"
+        verify_with_fio "$DISK" --size=8m
         """
         + CHECKED_EXT4
         + "logout\n"
     )
     assert f"{guest.portal(server.url.port)},1 {server.url.iqn}" in out
     assert "iSCSI Session State: LOGGED_IN" in out
+    assert "400M iscsi  ISTHMUS" in out
 
 
 @pytest.mark.thorough
