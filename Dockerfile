@@ -28,7 +28,7 @@ FROM ${BASE} AS system
 RUN apt-get update && apt-get install -y --no-install-recommends python3 && apt-get clean \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/log/* \
         /usr/share/doc/* /usr/share/man/* /usr/share/info/* /usr/share/locale/* /usr/share/zoneinfo/right \
-        /usr/lib/*-linux-gnu/gconv \
+        /usr/lib/*-linux-gnu/gconv /usr/lib/python3.*/test /usr/lib/python3.*/pydoc_data \
     && groupadd --system --gid 3260 isthmus \
     && useradd --system --uid 3260 --gid isthmus --home-dir /var/lib/isthmus --shell /usr/sbin/nologin isthmus \
     && mkdir -p /var/lib/isthmus /srv/iscsi
