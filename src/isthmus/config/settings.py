@@ -417,10 +417,13 @@ BACKSTORE_ATTRIBUTES: Final = SettingTable(
     _name("naa_id", Hexadecimal((16, 32)), "The NAA designator; empty: made of the unit serial number."),
     _flag("report_naa_id", 1, "Page 83h has the NAA designator; off, other names count (SCST).", extension=True),
     _name("eui64_id", Hexadecimal((16,)), "The EUI-64 designator; empty: none."),
+    _name("scsi_device_name", Ascii(251), "The name of the target device in page 83h; empty: the target's."),
+    _name("inquiry_text", Ascii(160), "Vendor-specific INQUIRY data: at byte 36, or at byte 96 beyond 20 characters."),
     _flag("removable", 0, "The medium can be ejected and loaded (RMB).", extension=True),
     _flag("medium_present", 1, "There is a medium; else no command gets at it (MEDIUM NOT PRESENT).", extension=True),
     _flag("write_protect", 0, "Nobody writes.", extension=True),
     _flag("descriptor_sense", 0, "D_SENSE at power on: sense goes out in descriptor format.", extension=True),
+    _flag("task_set_per_nexus", 0, "TST at power on: each initiator has a task set of its own (SCST).", extension=True),
     _number(
         "physical_block_exponent", 0, 0, 8, "A physical block has 2^N logical ones; 0: the storage's.", extension=True
     ),

@@ -17,6 +17,11 @@ _SERIAL_LIMIT: Final = 252
 _NAA_REGISTERED: Final = 0x6001405
 """NAA 6h, IEEE registered extended (SPC-5 §7.7.6.6.5), and the company identifier that LIO signs with: a disk that moves
 here from LIO stays the same disk. udev and multipath name disks by this format and think little of NAA 3h."""
+_SHORT_TEXT: Final = 20
+_NAME_LIMIT: Final = 251
+"""With its NUL, a designator of 252 bytes: the most that is a multiple of four and fits (SPC-5 §7.7.6.11)."""
+_VENDOR_TEXT_LIMIT: Final = 160
+"""To byte 255: ADDITIONAL LENGTH has eight bits."""
 _VENDOR_DIGITS: Final = 25
 
 
@@ -41,7 +46,14 @@ class UnitIdentity:
     t10_id: str = ""
     """The whole T10 vendor ID based designator, if it is not to follow from the other names."""
 
+    device_name: str = ""
+    """The SCSI name of the target device, if that is not the target's."""
+    vendor_text: str = ""
+    """Vendor-specific in the standard INQUIRY data: a short one at byte 36, a longer one at byte 96 (SPC-5 §6.7.2)."""
+
     def __post_init__(self) -> None:
+        _check_text("device name", self.device_name, _NAME_LIMIT)
+        _check_text("vendor-specific text", self.vendor_text, _VENDOR_TEXT_LIMIT)
         _check_text("vendor", self.vendor, _VENDOR_LENGTH)
         _check_text("product", self.product, _PRODUCT_LENGTH)
         _check_text("revision", self.revision, _REVISION_LENGTH)
@@ -91,6 +103,12 @@ class UnitIdentity:
     def serial_field(self) -> bytes:
         """PRODUCT SERIAL NUMBER, as ASCII."""
         return (self.product_serial or self.serial).encode("ascii")
+
+    @property
+    def vendor_specific(self) -> tuple[bytes, bytes]:
+        """The 20 bytes at byte 36 of the standard INQUIRY data, and those at byte 96."""
+        text = self.vendor_text.encode("ascii")
+        return (b"", text) if len(text) > _SHORT_TEXT else (text, b"")
 
     @property
     def naa_designator(self) -> bytes:

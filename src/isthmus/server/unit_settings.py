@@ -35,6 +35,8 @@ _NAMES: Final = {
     "revision": "revision",
     "product_serial": "product_serial",
     "t10_id": "t10_id",
+    "device_name": "scsi_device_name",
+    "vendor_text": "inquiry_text",
 }
 """The names of a unit, and the attributes that give it others than its own."""
 _DESIGNATORS: Final = {"naa": "naa_id", "eui64": "eui64_id"}
@@ -124,6 +126,7 @@ def mode_defaults_of(settings: Backstore) -> dict[str, int]:
     return {
         "WCE": attribute(settings, "emulate_write_cache"),
         "TAS": attribute(settings, "emulate_tas"),
+        "TST": attribute(settings, "task_set_per_nexus"),
         "D_SENSE": attribute(settings, "descriptor_sense"),
         "QUEUE ALGORITHM MODIFIER": 0 if attribute(settings, "emulate_rest_reord") else 1,
         "UA_INTLCK_CTRL": _INTERLOCKS[attribute(settings, "emulate_ua_intlck_ctrl")],

@@ -120,6 +120,41 @@ async def test_descriptor_sense() -> None:
         assert result.sense[0] & 0x7F == 0x72
 
 
+async def test_task_set_per_nexus() -> None:
+    """TST of the Control mode page: a task that must wait for others waits for those of its own initiator."""
+    async with bench() as tested:
+        await tested.changes("task_set_per_nexus", 1, MODE)
+        assert (await mode_page(tested.unit, 0x0A))[1][2] >> 5 == 1
+        await tested.changes("task_set_per_nexus", 0, MODE)
+        assert (await mode_page(tested.unit, 0x0A))[1][2] >> 5 == 0
+
+
+async def test_scsi_device_name() -> None:
+    """The SCSI name string of the target device (SPC-5 §7.7.6.11)."""
+    async with bench() as tested:
+        for name in ("naa.60014051234567890123456789012345", "x" * 251):
+            await changes(tested, "scsi_device_name", name)
+            command = bytes([0x12, 1, 0x83, 2, 0, 0])
+            page = bytes((await tested.unit.command("INQUIRY", command, data_in_length=512)).data_in)
+            designators, place = {}, 4
+            while place < len(page):
+                designators[page[place + 1] & 0x3F] = page[place + 4 : place + 4 + page[place + 3]]
+                place += 4 + page[place + 3]
+            assert designators[0x28].rstrip(b"\0") == name.encode()
+
+
+async def test_inquiry_text() -> None:
+    """At byte 36; more than 20 characters at byte 96, where the standards end."""
+    async with bench() as tested:
+        for text, place, length in (("of the house", 36, 96), ("twenty-one characters", 96, 117), ("y" * 160, 96, 256)):
+            await changes(tested, "inquiry_text", text)
+            command = bytes([0x12, 0, 0, 1, 0, 0])
+            data = bytes((await tested.unit.command("INQUIRY", command, data_in_length=256)).data_in)
+            assert (len(data), data[4]) == (length, length - 5)
+            assert data[place : place + len(text)] == text.encode()
+            assert data[58:60] == b"\0\xa0"
+
+
 async def capacity(tested: Bench) -> tuple[int, int]:
     """The exponent of blocks in a physical block, and the lowest aligned LBA (READ CAPACITY (16))."""
     result = await tested.unit.command("READ CAPACITY (16)", cdb.read_capacity_16(), data_in_length=32)

@@ -77,6 +77,11 @@ def _fill(device: Block, store: Backstore, name: str) -> None:
     ):
         if wanted:
             device.add(attribute, 1)
+    if not store.attributes.get("task_set_per_nexus"):
+        device.add("tst", 0)
+    for attribute, setting in (("scsi_device_name", "scsi_device_name"), ("inq_vend_specific", "inquiry_text")):
+        if text := str(store.attributes.get(setting, "")):
+            device.add(attribute, text)
     if store.attributes.get("is_nonrot", 1):
         device.add("rotational", 0)
     if optimal := int(store.attributes.get("optimal_sectors", 0)):

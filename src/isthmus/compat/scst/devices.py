@@ -56,6 +56,8 @@ class _Draft:
     transfer_length: int = 0
     explicit_alua: bool = False
     rotational: bool = True
+    task_sets: bool = True
+    """TST: each initiator has a task set of its own, unless the file says otherwise."""
     names: dict[str, str] = field(default_factory=dict)
     """Those of `identity.GIVEN`."""
     attributes: dict[str, Value] = field(default_factory=dict)
@@ -102,6 +104,8 @@ def _read_device(
         return None
     for found in attributes(statement, frozenset(), report):
         apply(found, _ROWS, draft, owner, report)
+        if found.name in {"size", "size_mb"} and _KINDS[handler] != "null":
+            report.say(found.position, f"{found.name} {found.value} of {owner}", "the file or device has its own size")
         if draft.left_out:
             report.say(found.position, f"{found.name} {found.value} of {owner}", f"{draft.left_out}; {LEFT_OUT}")
             return None
@@ -119,6 +123,7 @@ def _device(statement: Statement, kind: str, draft: _Draft, setup_id: int, repor
     values: dict[str, Value] = {
         "is_nonrot": int(not draft.rotational),
         "block_size": draft.block_length,
+        "task_set_per_nexus": int(draft.task_sets),
         **attributes_of(kind, name.text, setup_id, draft.names),
         **draft.attributes,
     }
@@ -219,6 +224,17 @@ def _dummy(draft: _Draft, value: str) -> None:
         draft.left_out = "a LUN without a disk needs no placeholder here"
 
 
+def _task_sets(draft: _Draft, value: str) -> None:
+    draft.task_sets = flag(value)
+
+
+def _text(attribute: str) -> Callable[[_Draft, str], None]:
+    def take(draft: _Draft, value: str) -> None:
+        draft.attributes[attribute] = BACKSTORE_ATTRIBUTES.parse(attribute, value)
+
+    return take
+
+
 _QUIET: Final[Row[_Draft]] = Row()
 _NO_SUCH: Final = "there is no such handler here"
 _NO_PROTECTION: Final = "there is no protection information (T10-PI) over iSCSI"
@@ -244,7 +260,7 @@ _ROWS: Final[Mapping[str, Row[_Draft]]] = {
     "nv_cache": Row(instead="what initiators ask to be flushed is flushed all the same"),
     "removable": Row(take=_removable),
     "o_direct": Row(instead="fileio goes through the page cache; vdisk_blockio does not"),
-    "tst": Row(instead="all initiators share one task set"),
+    "tst": Row(take=_task_sets),
     "cluster_mode": Row(instead="other machines do not hear of its reservations"),
     "bind_alua_state": Row(instead="it stays open in every ALUA state"),
     "pr_file_name": Row(instead="reservations are kept in the state directory of the daemon"),
@@ -255,8 +271,10 @@ _ROWS: Final[Mapping[str, Row[_Draft]]] = {
     "vend_specific_id": Row(take=_name("t10_id", "vend_specific_id")),
     "naa_id": Row(take=_name("naa_id", "naa_id")),
     "eui64_id": Row(take=_eui64),
-    "scsi_device_name": Row(instead="the name of the target is told for that"),
-    "inq_vend_specific": Row(instead="INQUIRY data has nothing vendor-specific"),
+    "scsi_device_name": Row(take=_text("scsi_device_name")),
+    "inq_vend_specific": Row(take=_text("inquiry_text")),
+    "lb_per_pb_exp": Row(instead="the physical blocks of the storage are told", harmless=frozenset({"1"})),
+    "max_tgt_dev_commands": Row(instead="QueuedCommands of the target is what limits an initiator"),
     "dif_mode": Row(instead=_NO_PROTECTION),
     "dif_type": Row(instead=_NO_PROTECTION),
     "dif_static_app_tag": Row(instead=_NO_PROTECTION),
@@ -267,8 +285,6 @@ _ROWS: Final[Mapping[str, Row[_Draft]]] = {
             "async",
             "block",
             "gen_tp_soft_threshold_reached_UA",
-            "lb_per_pb_exp",
-            "max_tgt_dev_commands",
             "numa_node_id",
             "read_zero",
             "resync_size",

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from isthmus.compat.scst.report import Row, flag, number
 from isthmus.config.settings import TPG_ATTRIBUTES, TPG_PARAMETERS, Value
 from isthmus.errors import ConfigurationError
 
 __all__ = [
+    "ADDRESS_METHOD",
     "DRIVER_ROWS",
     "PARAMETERS",
     "SESSION_DEFAULTS",
@@ -120,12 +121,16 @@ _OF_SCST: Final = (
     "io_grouping_type",
     "comment",
     "tid",
-    "addr_method",
     "HW_TARGET",
     "trace_level",
     "version",
 )
-"""How SCST does its work. ADDRESS METHOD is chosen LUN by LUN here, as SAM-5 §4.7.7 wants it."""
+"""How SCST does its work."""
+ADDRESS_METHOD: Final[Row[Any]] = Row(
+    instead="LUNs up to 255 are told by the peripheral device method, others by the flat space method",
+    harmless=frozenset({"PERIPHERAL", "Peripheral", ""}),
+)
+"""It is chosen LUN by LUN here, as SAM-5 §4.7.7 wants it."""
 
 DRIVER_ROWS: Final[Mapping[str, Row[DriverDraft]]] = {
     "enabled": Row(take=_enabled),
@@ -147,6 +152,7 @@ TARGET_ROWS: Final[Mapping[str, Row[TargetDraft]]] = {
     "NopInTimeout": Row(take=_number("nop_timeout")),
     "RspTimeout": Row(take=_number("data_timeout")),
     "rel_tgt_id": Row(take=_number("relative_target_port_id")),
+    "addr_method": ADDRESS_METHOD,
     "black_hole": Row(instead="commands are answered"),
     "forward_src": Row(instead="commands are not forwarded"),
     "forward_dst": Row(instead="commands are not forwarded"),

@@ -11,7 +11,7 @@ from isthmus.compat.scst.grammar import Statement, Word
 from isthmus.compat.scst.mappings import GroupMembers, LunOf, access
 from isthmus.compat.scst.portals import allowed_addresses, is_pattern, local_addresses
 from isthmus.compat.scst.report import Attribute, Report, Row, apply, attributes, flag
-from isthmus.compat.scst.target_attributes import DRIVER_ROWS, TARGET_ROWS, DriverDraft, TargetDraft
+from isthmus.compat.scst.target_attributes import ADDRESS_METHOD, DRIVER_ROWS, TARGET_ROWS, DriverDraft, TargetDraft
 from isthmus.config.access_lists import canonical_pattern
 from isthmus.config.model import (
     MAX_LUN,
@@ -220,5 +220,6 @@ def _read_only(protection: _Protection, value: str) -> None:
 _LUN_ROWS: Final = {"read_only": Row(take=_read_only)}
 _GROUP_ROWS: Final[dict[str, Row[None]]] = {
     "black_hole": Row(instead="commands are answered"),
-    **{name: Row() for name in ("addr_method", "cpu_mask", "io_grouping_type", "per_sess_dedicated_tgt_threads")},
+    "addr_method": ADDRESS_METHOD,
+    **{name: Row() for name in ("cpu_mask", "io_grouping_type", "per_sess_dedicated_tgt_threads")},
 }

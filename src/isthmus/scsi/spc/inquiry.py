@@ -83,6 +83,7 @@ def _standard_data(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
     target_port_group_support = unit.alua.group_of(nexus.relative_target_port_id).access_type << 4
     third_party_copy = 0 if unit.copy_manager is None else _3PC
     rmb = _RMB if unit.removable else 0
+    short_text, long_text = unit.identity.vendor_specific
     data_format = _NORM_ACA | _HISUP | _RESPONSE_DATA_FORMAT
     flags = bytes(
         (
@@ -90,7 +91,7 @@ def _standard_data(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
             rmb,
             _VERSION_SPC_4,
             data_format,
-            _STANDARD_LENGTH - 5,
+            _STANDARD_LENGTH + len(long_text) - 5,
             target_port_group_support | third_party_copy,
             0,
             _CMDQUE,
@@ -98,4 +99,4 @@ def _standard_data(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
     )
     names = unit.identity.vendor_field + unit.identity.product_field + unit.identity.revision_field
     versions = struct.pack(f">{len(_VERSION_DESCRIPTORS)}H", *_VERSION_DESCRIPTORS)
-    return (flags + names).ljust(58, b"\0") + versions.ljust(_STANDARD_LENGTH - 58, b"\0")
+    return (flags + names + short_text).ljust(58, b"\0") + versions.ljust(_STANDARD_LENGTH - 58, b"\0") + long_text

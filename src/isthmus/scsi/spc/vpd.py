@@ -115,7 +115,7 @@ def _device_identification(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
         _designator(_TARGET_PORT, _RELATIVE_TARGET_PORT, _BINARY, port),
         _designator(_TARGET_PORT, _TARGET_PORT_GROUP, _BINARY, group),
         _designator(_TARGET_PORT, _SCSI_NAME_STRING, _UTF_8, _name_string(nexus.target_port_name)),
-        _designator(_TARGET_DEVICE, _SCSI_NAME_STRING, _UTF_8, _name_string(nexus.target_name)),
+        _designator(_TARGET_DEVICE, _SCSI_NAME_STRING, _UTF_8, _name_string(identity.device_name or nexus.target_name)),
     ]
     if identity.eui64_designator is not None:
         designators.insert(0, _designator(_LOGICAL_UNIT, _EUI_64, _BINARY, identity.eui64_designator))

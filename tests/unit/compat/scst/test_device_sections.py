@@ -6,6 +6,15 @@ from isthmus.config.model import AluaGroup, Backstore, BackstoreKey
 NAMES = attributes_of("fileio", "d", 0, {})
 
 
+MORE = [
+    "tst 0",
+    "scsi_device_name naa.6001405",
+    'inq_vend_specific "of the house"',
+    "rotational 0",
+    "opt_trans_len 32768",
+]
+
+
 def written(*stores: Backstore) -> str:
     """The sections of these backstores."""
     return layout(handler_sections(stores, DeviceNames(stores)))
@@ -14,7 +23,9 @@ def written(*stores: Backstore) -> str:
 def test_what_is_as_scst_has_it_is_not_written() -> None:
     """Not even the serial number, if SCST would make up the same."""
     key = BackstoreKey("fileio", "d")
-    store = Backstore(key=key, path="/a", unit_serial=serial_of("d", 0), attributes={"is_nonrot": 0, **NAMES})
+    store = Backstore(
+        key=key, path="/a", unit_serial=serial_of("d", 0), attributes={"is_nonrot": 0, "task_set_per_nexus": 1, **NAMES}
+    )
     assert written(store) == "\nHANDLER vdisk_fileio {\n\tDEVICE d {\n\t\tfilename /a\n\t}\n}\n"
 
 
@@ -32,12 +43,14 @@ def test_everything_else_is() -> None:
             "emulate_tpu": 1,
             "emulate_tpws": 1,
             "optimal_sectors": 8,
+            "scsi_device_name": "naa.6001405",
+            "inquiry_text": "of the house",
             **attributes_of("block", "d", 0, {"prod_id": "Skates"}),
         },
         alua_groups=(AluaGroup(name="g", alua_group_id=1),),
     )
     lines = "filename /dev/x,usn s,prod_id Skates,blocksize 4096,read_only 1,write_through 1,removable 1,thin_provisioned 1,expl_alua 1"
-    body = "".join(f"\t\t{line}\n" for line in [*lines.split(","), "rotational 0", "opt_trans_len 32768"])
+    body = "".join(f"\t\t{line}\n" for line in [*lines.split(","), *MORE])
     assert written(store) == f"\nHANDLER vdisk_blockio {{\n\tDEVICE d {{\n{body}\t}}\n}}\n"
 
 

@@ -15,7 +15,7 @@ def device(attributes: str, handler: str = "vdisk_fileio") -> tuple[list[Backsto
 
 @pytest.mark.parametrize(("handler", "kind"), [("vdisk_fileio", "fileio"), ("vdisk_blockio", "block")])
 def test_a_file_or_device_is_a_backstore(handler: str, kind: str) -> None:
-    """With what SCST does unless it is told otherwise: a medium that turns, and a write cache."""
+    """With what SCST does unless it is told otherwise: a medium that turns, a write cache, task sets."""
     stores, findings = device("filename /srv/d.img", handler)
     assert (stores, findings) == (
         [
@@ -23,7 +23,7 @@ def test_a_file_or_device_is_a_backstore(handler: str, kind: str) -> None:
                 key=BackstoreKey(kind, "d"),
                 path="/srv/d.img",
                 unit_serial=serial_of("d", 0),
-                attributes={"is_nonrot": 0, **attributes_of(kind, "d", 0, {})},
+                attributes={"is_nonrot": 0, "task_set_per_nexus": 1, **attributes_of(kind, "d", 0, {})},
             )
         ],
         [],
@@ -34,7 +34,8 @@ def test_attributes_become_settings() -> None:
     """Those that there are words for here."""
     stores, findings = device(
         "filename /a\nblocksize 4096\nread_only 1\nwrite_through 1\nrotational 0\nthin_provisioned 1\n"
-        "opt_trans_len 524288\nusn abc\nthreads_num 4"
+        "opt_trans_len 524288\nusn abc\nthreads_num 4\ntst 0\nscsi_device_name naa.600140512345678\n"
+        'inq_vend_specific "of the house"\nlb_per_pb_exp 1'
     )
     assert findings == []
     assert stores[0] == Backstore(
@@ -48,6 +49,8 @@ def test_attributes_become_settings() -> None:
             "emulate_tpu": 1,
             "emulate_tpws": 1,
             "optimal_sectors": 128,
+            "scsi_device_name": "naa.600140512345678",
+            "inquiry_text": "of the house",
             **attributes_of("fileio", "d", 0, {}),
         },
     )
@@ -74,6 +77,7 @@ def test_names_that_the_file_gives_are_kept() -> None:
     )
     assert stores[0].attributes == {
         "is_nonrot": 0,
+        "task_set_per_nexus": 1,
         "removable": 1,
         "vendor_id": "ACME",
         "product_id": "Skates",
@@ -95,13 +99,40 @@ def test_names_that_the_file_gives_are_kept() -> None:
     [
         ("nv_cache 1", "nv_cache 1 of DEVICE d: what initiators ask to be flushed is flushed all the same"),
         ("cluster_mode 1", "cluster_mode 1 of DEVICE d: other machines do not hear of its reservations"),
+        ("lb_per_pb_exp 0", "lb_per_pb_exp 0 of DEVICE d: the physical blocks of the storage are told"),
+        ("size 1048576", "size 1048576 of DEVICE d: the file or device has its own size"),
+        ("inq_vend_specific é", "inq_vend_specific é of DEVICE d: inquiry_text of a backstore cannot be 'é'"),
         ("colour red", "colour of DEVICE d: there is no such setting here; it is left out"),
     ],
 )
 def test_what_cannot_be_honoured_is_told(attribute: str, told: str) -> None:
     """The disk is served all the same."""
     stores, findings = device(f"filename /a\n{attribute}")
-    assert (len(stores), findings) == (1, [f"{FILE}:4: {told}"])
+    assert len(stores) == len(findings) == 1
+    assert findings[0].startswith(f"{FILE}:4: {told}")
+
+
+KNOWN = {
+    "vdisk_fileio": (
+        "active async bind_alua_state blocksize cluster_mode dif_filename dif_mode dif_static_app_tag dif_type expl_alua "
+        "filename lb_per_pb_exp nv_cache numa_node_id o_direct opt_trans_len read_only removable resync_size rotational "
+        "size size_mb sync thin_provisioned threads_num threads_pool_type tst type write_through"
+    ),
+    "vdisk_nullio": "blocksize cluster_mode dummy opt_trans_len read_only read_zero removable rotational size size_mb tst",
+    "vdisk_blockio": (
+        "eui64_id gen_tp_soft_threshold_reached_UA inq_vend_specific max_tgt_dev_commands naa_id pr_file_name prod_id "
+        "prod_rev_lvl scsi_device_name t10_dev_id t10_vend_id usn vend_specific_id block"
+    ),
+}
+"""The attributes of SCST's handlers, as its README has them."""
+
+
+@pytest.mark.parametrize(("handler", "names"), KNOWN.items())
+def test_every_attribute_of_scst_is_known(handler: str, names: str) -> None:
+    """Each is honoured, or told for what it is; none is only left out."""
+    for name in names.split():
+        _, findings = device(f"filename /a\n{name} 1" if name != "filename" else "filename /a", handler)
+        assert not any("no such setting" in finding for finding in findings), name
 
 
 @pytest.mark.parametrize(
