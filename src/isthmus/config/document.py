@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from isthmus.config.indented import indented
 from isthmus.config.model import (
     Account,
     AluaGroup,
@@ -320,8 +321,7 @@ class Dumper:
                 "accounts", [_entry(entry) for entry in _dump_accounts(configuration.accounts)]
             )
         if configuration.options:
-            options = json.dumps(dict(configuration.options), indent=2, sort_keys=True).replace("\n", "\n  ")
-            parts["options"] = f'  "options": {options}'
+            parts["options"] = f'  "options": {indented(configuration.options, "  ")}'
         return "{\n" + ",\n".join(parts[name] for name in sorted(parts)) + "\n}\n"
 
 
@@ -351,8 +351,7 @@ class _Section(Generic[_Saved]):
 
 def _entry(document: _Object) -> str:
     """An entry of a section, indented as it stands there."""
-    lines = json.dumps(document, indent=2, sort_keys=True).splitlines()
-    return "\n".join(f"    {line}" for line in lines)
+    return f"    {indented(document, '    ')}"
 
 
 def _section(name: str, entries: list[str]) -> str:
