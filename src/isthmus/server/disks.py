@@ -25,7 +25,7 @@ from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.reservation_record import forget_damaged_reservations
 from isthmus.scsi.state_store import UnitStateStore
 from isthmus.server.access_groups import apply_groups
-from isthmus.server.blocking import in_thread
+from isthmus.server.blocking import Slices, in_thread
 from isthmus.server.media_keys import keyed
 from isthmus.server.resuming import resume
 from isthmus.server.unit_settings import (
@@ -132,7 +132,7 @@ class Disks:
         self._disks: dict[BackstoreKey, Disk] = {}
         self._parted: dict[BackstoreKey, Disk] = {}
         """Deleted, but in memory, so that nothing but this has what was in them."""
-        self.units: list[LogicalUnit] = []
+        self.units: dict[LogicalUnit, None] = {}
         """Those that run, for whoever watches over them."""
         self._prepared: dict[BackstoreKey, Disk] = {}
 
@@ -203,7 +203,7 @@ class Disks:
     def _add(self, disk: Disk) -> None:
         self._disks[disk.settings.key] = disk
         if disk.unit is not None:
-            self.units.append(disk.unit)
+            self.units[disk.unit] = None
             resume(disk.unit, self._executor)
 
     async def _open_alone(self, settings: Backstore) -> Disk:
@@ -349,20 +349,29 @@ class Disks:
             return ""
         if disk.unit.backstore.volatile:
             self._parted[key] = disk
-            self.units.remove(disk.unit)
+            del self.units[disk.unit]
             return ""
         return await self._close(disk.unit, str(key))
 
     async def forget(self) -> list[str]:
         """What was deleted does not come back; gives the warnings."""
         parted, self._parted = self._parted, {}
-        going = {key: disk.unit for key, disk in parted.items() if disk.unit is not None}
-        quiet = [unit for unit in going.values() if not any(unit.task_set) and not unit.grants.any_in_flight]
-        for some in _in_lots(quiet):
+        slices = Slices()
+        quiet: list[LogicalUnit] = []
+        busy: list[tuple[BackstoreKey, LogicalUnit]] = []
+        while parted:
+            key, disk = parted.popitem()
+            assert disk.unit is not None
+            if any(disk.unit.task_set) or disk.unit.grants.any_in_flight:
+                busy.append((key, disk.unit))
+            else:
+                quiet.append(disk.unit)
+            del disk
+            await slices.pause()
+        while quiet:
+            some, quiet[:] = quiet[:_LOT], quiet[_LOT:]
             await in_thread(partial(_close_memory, some), timeout=CLOSE_SECONDS)
-        closed = set(quiet)
-        busy = [(key, unit) for key, unit in going.items() if unit not in closed]
-        self.units += [unit for _, unit in busy]
+        self.units |= dict.fromkeys(unit for _, unit in busy)
         warnings = [await self._close(unit, str(key)) for key, unit in busy]
         return [warning for warning in warnings if warning]
 
@@ -373,7 +382,7 @@ class Disks:
         return [warning for warning in warnings if warning]
 
     async def _close(self, unit: LogicalUnit, name: str) -> str:
-        self.units.remove(unit)
+        del self.units[unit]
         unit.stop_background()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):

@@ -4,6 +4,7 @@ Whatever a change does not name stays as it is: sessions go on, and what they se
 resizing and closing storage takes time; each of these is bounded.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -42,7 +43,7 @@ from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.nexus import LunMapping, Nexus
 from isthmus.scsi.task_router import TaskRouter
 from isthmus.server.access_groups import place_port
-from isthmus.server.blocking import Slices
+from isthmus.server.blocking import Slices, in_thread
 from isthmus.server.disks import Disks, LostReservations
 from isthmus.server.group_rules import GroupRules, discovery_authentication
 from isthmus.server.listener import bare_address
@@ -56,6 +57,8 @@ from isthmus.target.portal_group import PortalGroup
 from isthmus.target.target_node import TargetNode
 
 __all__ = ["Reconciler", "RunningGroup"]
+
+SAVE_SECONDS: Final = 20.0
 
 _log = structlog.get_logger()
 _PORT_NUMBER: Final = "relative_target_port_id"
@@ -102,7 +105,8 @@ class Reconciler:
         self._portals_changed = False
         self._to_check: dict[tuple[IscsiName, int], None] = {}
         """Portal groups whose rules may have become narrower, in order."""
-        portals.on_change = self._show_portals
+        self._showing: asyncio.Task[None] | None = None
+        portals.on_change = self._portals_came
 
     # -- All of them ---------------------------------------------------------------------------------------------------
 
@@ -121,7 +125,8 @@ class Reconciler:
             await self._do(change)
             await slices.pause()
         self._to_check.clear()
-        self._update_portals()
+        await self._save_port_identifiers()
+        await self._update_portals()
 
     async def prepare(self, changes: Iterable[Change]) -> None:
         """Open the new storage, so that what cannot be opened stops the plan before its first step.
@@ -151,8 +156,9 @@ class Reconciler:
                 await slices.pause()
         finally:
             self._end_refused()
+            await self._save_port_identifiers()
             if self._portals_changed:
-                self._update_portals()
+                await self._update_portals()
         return warnings
 
     async def _do(self, change: Change) -> str:
@@ -190,7 +196,7 @@ class Reconciler:
             self._disks.set_attributes(settings)
         elif isinstance(change, SetAluaGroups):
             self._disks.set_alua_groups(settings)
-            for running in self.groups.values():
+            for running in await self._groups_with(change.key):
                 self._place_port(running)
         else:
             self._disks.set_settings(settings)
@@ -199,10 +205,19 @@ class Reconciler:
     async def start_backstore(self, key: BackstoreKey, lost: LostReservations) -> None:
         """Run a backstore that does not, and show it where it belongs; raises `ConfigurationError`."""
         await self._disks.start(key, lost)
-        for running in self.groups.values():
+        for running in await self._groups_with(key):
+            self._place_port(running)
+            self._show_luns(running, None)
+
+    async def _groups_with(self, key: BackstoreKey) -> list[RunningGroup]:
+        """The portal groups that have a LUN on that backstore."""
+        found: list[RunningGroup] = []
+        slices = Slices()
+        for running in list(self.groups.values()):
             if any(lun.backstore == key for lun in running.rules.settings.luns):
-                self._place_port(running)
-                self._show_luns(running, None)
+                found.append(running)
+            await slices.pause()
+        return found
 
     # -- Portal groups -------------------------------------------------------------------------------------------------
 
@@ -362,21 +377,37 @@ class Reconciler:
         first = min(siblings, key=lambda sibling: sibling.group.target_portal_group_tag)
         return self._default_portals if first is running else ()
 
-    def _update_portals(self) -> None:
-        self._portals_changed = False
+    async def _update_portals(self) -> None:
         patience: dict[Portal, float] = {}
-        for running in self.groups.values():
+        slices = Slices()
+        for running in list(self.groups.values()):
             seconds = running.rules.netif_timeout
             for portal in self.wanted_portals(running):
                 patience[portal] = min(seconds, patience.get(portal, seconds))
+            await slices.pause()
         self._portals.want(patience.keys(), patience)
-        self._show_portals()
+        await self._show_portals()
+        self._portals_changed = False
 
-    def _show_portals(self) -> None:
+    def _portals_came(self) -> None:
+        self._showing = asyncio.get_running_loop().create_task(self._show_portals())
+
+    async def _show_portals(self) -> None:
         """Each group has the portals that listen: it is found, and told of, at these."""
-        for running in self.groups.values():
-            bound = [self._portals.bound(portal) for portal in self.wanted_portals(running)]
-            running.group.portals = [ListeningPortal(portal.address, portal.port) for portal in bound if portal]
+        slices = Slices()
+        for key, running in list(self.groups.items()):
+            if self.groups.get(key) is running:
+                bound = [self._portals.bound(portal) for portal in self.wanted_portals(running)]
+                running.group.portals = [ListeningPortal(portal.address, portal.port) for portal in bound if portal]
+            await slices.pause()
+
+    async def _save_port_identifiers(self) -> None:
+        """The group is served all the same if that takes too long, as if it fails."""
+        if not self._port_identifiers.is_saved:
+            try:
+                await in_thread(self._port_identifiers.save, timeout=SAVE_SECONDS)
+            except TimeoutError:
+                _log.warning("target port numbers may change at the next start", reason="the state directory is slow")
 
 
 def _unit(mappings: Mapping[int, LunMapping], lun: int) -> LogicalUnit | None:

@@ -1,7 +1,8 @@
 """What the server looks after while it serves: how full thin storage is, and what size storage has been given."""
 
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
@@ -15,18 +16,21 @@ from isthmus.scsi.block_executor import BlockExecutor
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.online_change import follow_size
 
-__all__ = ["MEASURE_EVERY", "UnitWatch"]
+__all__ = ["AT_ONCE", "MEASURE_EVERY", "UnitWatch"]
 
 MEASURE_EVERY: Final = 2.0
 """Seconds between two measurements of the space of a unit whose initiators want to be warned."""
+
+AT_ONCE: Final = 50
+"""Units that are looked at before others have the loop."""
 
 _log = structlog.get_logger()
 
 
 class UnitWatch:
-    """Watches `units`, a sequence in which units may come and go."""
+    """Watches `units`, a collection in which units may come and go."""
 
-    def __init__(self, units: Sequence[LogicalUnit], executor: BlockExecutor, loop: AbstractEventLoop) -> None:
+    def __init__(self, units: Collection[LogicalUnit], executor: BlockExecutor, loop: AbstractEventLoop) -> None:
         self._units = units
         self._executor = executor
         self._loop = loop
@@ -44,12 +48,23 @@ class UnitWatch:
             self._timer = None
 
     def _measure(self) -> None:
-        for unit in self._units:
-            # A measurement that takes longer than the period, on storage that hangs, is not asked for twice.
-            if unit.thresholds.is_wanted and unit not in self._being_measured:
-                self._being_measured.add(unit)
-                self._executor.submit(unit.backstore, MeasureSpace(), partial(self._measured, unit))
+        self._each(self._measure_one, deque(self._units))
         self.start()
+
+    def _measure_one(self, unit: LogicalUnit) -> None:
+        # A measurement that takes longer than the period, on storage that hangs, is not asked for twice.
+        if unit.thresholds.is_wanted and unit not in self._being_measured:
+            self._being_measured.add(unit)
+            self._executor.submit(unit.backstore, MeasureSpace(), partial(self._measured, unit))
+
+    def _each(self, look: Callable[[LogicalUnit], None], left: deque[LogicalUnit]) -> None:
+        """`look` at those that are `left`, and still there when it is their turn: some now, and the others later."""
+        for _ in range(min(AT_ONCE, len(left))):
+            unit = left.popleft()
+            if unit in self._units:
+                look(unit)
+        if left:
+            self._loop.call_soon(self._each, look, left)
 
     def _measured(self, unit: LogicalUnit, space: Space | None, error: BackstoreError | None) -> None:
         self._being_measured.discard(unit)
@@ -58,8 +73,10 @@ class UnitWatch:
 
     def follow_sizes(self) -> None:
         """Let each unit have the size that its storage has by now."""
-        for unit in self._units:
-            follow_size(unit, self._executor, partial(_followed, unit, unit.backstore.size))
+        self._each(self._follow_one, deque(self._units))
+
+    def _follow_one(self, unit: LogicalUnit) -> None:
+        follow_size(unit, self._executor, partial(_followed, unit, unit.backstore.size))
 
 
 def _followed(unit: LogicalUnit, before: int, error: Exception | None) -> None:

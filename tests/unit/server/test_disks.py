@@ -46,7 +46,7 @@ async def test_a_file_is_made_when_it_is_new(disks: Disks, tmp_path: Path) -> No
     assert (tmp_path / "a.img").stat().st_size == 65536
     unit = disks.unit(KEY)
     assert unit is not None
-    assert (unit.num_blocks, unit.identity.serial, disks.units) == (128, "a", [unit])
+    assert (unit.num_blocks, unit.identity.serial, list(disks.units)) == (128, "a", [unit])
 
 
 async def test_nothing_is_made_when_it_should_be_there(disks: Disks, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_a_disk_goes_and_its_file_stays(disks: Disks, tmp_path: Path) -> N
     """It can be opened by others then."""
     await disks.create(file(tmp_path))
     assert await disks.delete(KEY) == ""
-    assert disks.units == []
+    assert not disks.units
     await disks.load([file(tmp_path)])
     assert disks[KEY].problem == ""
 

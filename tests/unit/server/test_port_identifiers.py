@@ -38,6 +38,7 @@ def test_two_of_the_same_number() -> None:
     identifiers = PortIdentifiers(store)
     assert [identifiers.take(name, 1) for name in (ONE, TWO)] == [0xFFFF, 1]
     identifiers.release(ONE, 1)
+    identifiers.save()
     again = PortIdentifiers(store)
     assert again.take(THREE, 1) == 0xFFFF
     assert again.take(TWO, 1) == 1
@@ -51,6 +52,7 @@ def test_a_number_that_is_kept_for_a_group_is_no_other_groups() -> None:
     identifiers = PortIdentifiers(store)
     for name in (ONE, TWO):
         identifiers.take(name, 1)
+    identifiers.save()
     again = PortIdentifiers(store)
     assert [again.take(name, 1) for name in (ONE, THREE, TWO)] == [0xFFFF, 2, 1]
 
@@ -62,9 +64,11 @@ def test_a_group_that_is_deleted_leaves_nothing() -> None:
     identifiers = PortIdentifiers(store)
     for name in (ONE, TWO):
         identifiers.take(name, 1)
+    identifiers.save()
     identifiers.release(TWO, 1)
     assert identifiers.take(THREE, 1) == 1
     identifiers.release(THREE, 1)
+    identifiers.save()
     assert store.load("server", "target-ports") is None
 
 
@@ -80,6 +84,23 @@ def test_a_damaged_record_is_refused(record: bytes) -> None:
 
 
 @pytest.mark.usefixtures("collide")
+def test_what_has_to_be_kept_is_known() -> None:
+    """So that whoever may block can keep it: taking and giving back a number never does."""
+    store = MemoryStateStore()
+    identifiers = PortIdentifiers(store)
+    identifiers.take(ONE, 1)
+    assert identifiers.is_saved
+    identifiers.take(TWO, 1)
+    assert (identifiers.is_saved, store.load("server", "target-ports")) == (False, None)
+    identifiers.save()
+    assert identifiers.is_saved
+    identifiers.release(ONE, 1)
+    assert identifiers.is_saved
+    identifiers.release(TWO, 1)
+    assert not identifiers.is_saved
+
+
+@pytest.mark.usefixtures("collide")
 def test_what_cannot_be_kept_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The group is served all the same."""
     store = MemoryStateStore()
@@ -91,6 +112,7 @@ def test_what_cannot_be_kept_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     identifiers = PortIdentifiers(store)
     with capture_logs() as logs:
         assert [identifiers.take(name, 1) for name in (ONE, TWO)] == [0xFFFF, 1]
+        identifiers.save()
     assert [entry["log_level"] for entry in logs] == ["warning"]
 
 
@@ -112,6 +134,7 @@ def test_a_number_that_is_claimed_is_nobody_elses() -> None:
     identifiers.claim(THREE, 1, 1)
     identifiers.claim(THREE, 1, 0xFFFF)
     assert [identifiers.take(name, 1) for name in (ONE, TWO)] == [1, 2]
+    identifiers.save()
     again = PortIdentifiers(store)
     assert [again.take(name, 1) for name in (ONE, TWO)] == [1, 2]
     identifiers.release(THREE, 1)

@@ -1,6 +1,7 @@
 import asyncio
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +17,7 @@ from isthmus.scsi.block_executor import BlockExecutor, ImmediateExecutor
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.thresholds import Resource, Threshold, Thresholds
-from isthmus.server.unit_watch import MEASURE_EVERY, UnitWatch
+from isthmus.server.unit_watch import AT_ONCE, MEASURE_EVERY, UnitWatch
 from tests.support.scsi import HeldExecutor, make_nexus, make_unit
 
 USED = Thresholds(enabled=(Threshold(resource=Resource.USED, count=0, place=24),))
@@ -38,11 +39,21 @@ class Loop:
 
     def __init__(self) -> None:
         self.waiting: list[object] = []
+        self.soon: list[Callable[[], object]] = []
 
     def call_later(self, delay: float, callback: object) -> Timer:
         assert delay == MEASURE_EVERY
         self.waiting.append(callback)
         return Timer(self)
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> None:
+        self.soon.append(lambda: callback(*args))
+
+    def turn(self) -> None:
+        """Others have had the loop."""
+        callbacks, self.soon = self.soon, []
+        for callback in callbacks:
+            callback()
 
     def tick(self) -> None:
         """The time has come."""
@@ -64,6 +75,24 @@ def thin_unit(monkeypatch: pytest.MonkeyPatch) -> LogicalUnit:
     unit = make_unit()
     monkeypatch.setattr(type(unit.mode), "thresholds", USED)
     return unit
+
+
+def test_many_units_are_measured_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have the loop in between; one that has gone by then is left alone."""
+    units = dict.fromkeys(thin_unit(monkeypatch) for _ in range(3 * AT_ONCE))
+    executor = HeldExecutor()
+    loop = Loop()
+    watch = UnitWatch(units, executor, cast("asyncio.AbstractEventLoop", loop))
+    watch.start()
+    loop.tick()
+    assert len(executor.under_way) == AT_ONCE
+    loop.turn()
+    assert len(executor.under_way) == 2 * AT_ONCE
+    for unit in list(units)[2 * AT_ONCE + 1 :]:
+        del units[unit]
+    loop.turn()
+    assert len(executor.under_way) == 2 * AT_ONCE + 1
+    assert not loop.soon
 
 
 def test_a_threshold_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
