@@ -24,6 +24,7 @@ from isthmus.daemon.tgt import tgt_server
 from isthmus.errors import ConfigurationError, IsthmusError
 from isthmus.management.audit import AuditFile
 from isthmus.management.callers import Caller
+from isthmus.management.collector import Collector
 from isthmus.management.event_log import EventLog
 from isthmus.management.places import control_socket
 from isthmus.management.service import Service
@@ -76,7 +77,8 @@ def run(options: DaemonOptions) -> int:
     raise_descriptor_limit()
     with _lock(options.state_directory):
         store = ConfigurationStore(options.state_directory)
-        loaded = store.load()
+        with Collector().rests():
+            loaded = store.load()
         manager = ServiceManager()
         control = open_control_socket(control_socket(options.run_directory), options.control_group)
         try:
@@ -213,13 +215,9 @@ class _Daemon:
             _log.error("saved configuration passed over", reason=problem)
         for remark in loaded.remarks:
             _log.warning("saved configuration not done as it says", where=remark.where, what=remark.what)
-        # All that is made now stays: to look for garbage in it would take longer than to make it.
-        gc.disable()
         await self._service.load(loaded.configuration)
-        # What was loaded stays: the collector need not look at it again and again, with all sessions waiting.
-        gc.collect()
+        # What is there now stays: the collector need not look at it again and again, with all sessions waiting.
         gc.freeze()
-        gc.enable()
         events.emit(
             events.CONFIGURATION_LOADED,
             source=str(loaded.source or "none: it starts empty"),
@@ -269,7 +267,8 @@ class _Daemon:
 
     async def _reload(self, who: Caller | str) -> ApplyReport:
         """Make the saved file the running configuration; raises `ConfigurationError` if it is damaged."""
-        loaded = await in_thread(self._store.load, timeout=_LOAD_SECONDS)
+        with self._service.collector.rests():
+            loaded = await in_thread(self._store.load, timeout=_LOAD_SECONDS)
         if loaded.problems:
             raise ConfigurationError(loaded.problems[0], "what runs stays as it is")
         if loaded.source is None:

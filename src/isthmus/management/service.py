@@ -25,7 +25,7 @@ from isthmus.management.errors import BusyError, DaemonError, RevisionConflictEr
 from isthmus.management.secrets import resolve_secrets
 from isthmus.management.sessions import Sessions
 from isthmus.management.views import ApplyReport, BackstoreView, PortalView
-from isthmus.server.blocking import in_thread
+from isthmus.server.blocking import Slices, in_thread
 from isthmus.server.disks import Disks, LostReservations
 from isthmus.server.occupancy import occupied
 from isthmus.server.portal_set import PortalSet
@@ -85,13 +85,14 @@ class Service:
         """Nothing runs yet. Revisions count from `first_revision`, which no earlier run has come to."""
         self.audit = audit or NoTrail()
         """What was done, and by whom."""
+        self.collector = Collector()
+        """To be given a rest by whoever makes something large."""
         self._reconciler = reconciler
         self._disks = disks
         self._portals = portals
         self._keeper = keeper
         self._changing = asyncio.Lock()
         self._tidying: asyncio.Task[None] | None = None
-        self._collector = Collector()
         self.sessions = sessions
         self.statistics = sessions.statistics(disks)
         self.configuration = Configuration()
@@ -99,7 +100,7 @@ class Service:
 
     async def load(self, configuration: Configuration) -> None:
         """Run a saved configuration, as far as its storage and its addresses are there."""
-        async with self._changing:
+        async with self._changing, self._resting():
             await self._reconciler.load(diff(self.configuration, configuration))
             self.configuration = configuration
 
@@ -144,13 +145,12 @@ class Service:
                 if not dry_run:
                     events.emit(events.CONFIGURATION_REFUSED, **caller.values(), reason=str(error))
                 raise
-            return ApplyReport(
-                revision=self.revision, changes=plan.texts, warnings=(*warnings, *self._portal_problems())
-            )
+            warnings += await self._portal_problems()
+            return ApplyReport(revision=self.revision, changes=plan.texts, warnings=tuple(warnings))
 
     @contextlib.asynccontextmanager
     async def _resting(self) -> AsyncIterator[None]:
-        with self._collector.rests():
+        with self.collector.rests():
             yield
 
     async def _change(self, plan: "_Plan", *, force: bool, caller: Caller) -> list[str]:
@@ -171,7 +171,7 @@ class Service:
         self.configuration = new
         self.revision += 1
         warnings += await self._disks.forget()
-        self._collector.changed(changes)
+        self.collector.changed(changes)
         events.emit(
             events.CONFIGURATION_CHANGED,
             **caller.values(),
@@ -266,14 +266,17 @@ class Service:
                     is_default=not running.rules.settings.portals,
                 )
 
-    def _portal_problems(self) -> list[str]:
-        if not self._portals.has_problems:
-            return []
-        return [
-            f"{view.target_name} does not listen on {view.portal}: {view.problem}; it is tried again"
-            for view in self.portals()
-            if view.problem
-        ]
+    async def _portal_problems(self) -> list[str]:
+        found: list[str] = []
+        if self._portals.has_problems:
+            slices = Slices()
+            for view in self.each_portal():
+                if view.problem:
+                    found.append(
+                        f"{view.target_name} does not listen on {view.portal}: {view.problem}; it is tried again"
+                    )
+                await slices.pause()
+        return found
 
     def backstores(self) -> list[BackstoreView]:
         """Every backstore."""

@@ -83,7 +83,7 @@ def _add_configuration(app: FastAPI, service: Service, reload: Reload) -> None:
     ) -> ApplyReport:
         """Make another configuration the running one: all of it, or nothing."""
         revision = _stated(if_match)
-        new = await _parsed(request, lambda document: read(document)[0])
+        new = await _parsed(service, request, lambda document: read(document)[0])
         return await service.replace(new, revision, force=force, dry_run=dry_run, who=caller_of(request))
 
     @app.patch("/v1/configuration", openapi_extra=_body("What is other: backstores and targets as a whole."))
@@ -92,7 +92,7 @@ def _add_configuration(app: FastAPI, service: Service, reload: Reload) -> None:
     ) -> ApplyReport:
         """Replace, add and (`removed`) remove backstores and targets; the others stay."""
         revision = _stated(if_match)
-        patch = await _parsed(request, read_patch)
+        patch = await _parsed(service, request, read_patch)
         edit = partial(apply_patch, patch=patch)
         return await service.edit(edit, revision, force=force, dry_run=dry_run, who=caller_of(request))
 
@@ -138,7 +138,7 @@ def _body(description: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-async def _parsed(request: Request, take: Callable[[Any], Any]) -> Any:
+async def _parsed(service: Service, request: Request, take: Callable[[Any], Any]) -> Any:
     """What `take` makes of the JSON value of the body."""
     body = await request.body()
 
@@ -151,7 +151,8 @@ async def _parsed(request: Request, take: Callable[[Any], Any]) -> Any:
             raise ConfigurationError("the body is not an object", "send the form of saveconfig.json")
         return take(document)
 
-    return await in_thread(parse, timeout=_READ_SECONDS)
+    with service.collector.rests():
+        return await in_thread(parse, timeout=_READ_SECONDS)
 
 
 def _stated(if_match: str | None) -> int | None:

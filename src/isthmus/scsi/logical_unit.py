@@ -43,6 +43,7 @@ from isthmus.scsi.throttle import RateLimits, Throttle
 from isthmus.scsi.timestamp import Clock, Timestamp, stopped_clock
 from isthmus.scsi.unit_attention import UnitAttentions
 from isthmus.scsi.unit_grants import UnitGrants
+from isthmus.scsi.weakly import weakly
 
 __all__ = ["BLOCK_LENGTHS", "LogicalUnit"]
 
@@ -51,7 +52,7 @@ BLOCK_LENGTHS = (512, 4096)
 
 
 class LogicalUnit:
-    """One disk over one backstore."""
+    """One disk over one backstore. None of its parts keeps it: it goes with the last one who uses it."""
 
     def __init__(
         self,
@@ -105,19 +106,25 @@ class LogicalUnit:
         self.call_later = call_later
         self.erase_rate = erase_rate
         self._set_up_medium()
-        self.unit_attentions = UnitAttentions(self.refresh_grants)
-        self.deferred_errors = DeferredErrors(self.refresh_grants)
-        self.grants = UnitGrants(self.refresh_grants)
+        self._refresh = refresh = weakly(self.refresh_grants)
+        self.unit_attentions = UnitAttentions(refresh)
+        self.deferred_errors = DeferredErrors(refresh)
+        self.grants = UnitGrants(refresh)
         self.alua = AluaPortGroups(
-            self._access_changed,
+            weakly(self._access_changed),
             call_later,
             default=alua_group,
             recorded=load_access_states(self.state, self.identity.serial),
         )
-        self.task_set = TaskSet(self.refresh_grants, self.grants.when_idle, lambda: self.mode.task_set_rules)
-        self.range_lock = RangeLock(self.refresh_grants, self.grants.when_idle)
+        self._set_up_tasks()
         self._set_up_copies(third_party_copy)
         self._set_up_services(clock)
+
+    def _set_up_tasks(self) -> None:
+        """Who may run when, and where."""
+        mode = self.mode
+        self.task_set = TaskSet(self._refresh, self.grants.when_idle, lambda: mode.task_set_rules)
+        self.range_lock = RangeLock(self._refresh, self.grants.when_idle)
         self.background: set[BackgroundRun] = set()
         """What goes on whatever becomes of the tasks that asked for it."""
         self._unfinished_aborts: Counter[Task] = Counter()
@@ -138,7 +145,7 @@ class LogicalUnit:
             self.copy_manager.reset()
             self.copy_manager = None
         elif services is not None and self.copy_manager is None:
-            self.copy_manager = CopyManager(services, self.refresh_grants)
+            self.copy_manager = CopyManager(services, self._refresh)
 
     def _set_up_mode(self) -> None:
         """The mode parameters, and what compares with them."""

@@ -81,6 +81,12 @@ class Nexus:
         """The logical units that this nexus can reach, each once."""
         return tuple({mapping.logical_unit: None for mapping in self.mappings.values()})
 
+    def let_go(self) -> None:
+        """Keep no logical unit any more: nothing comes through this nexus again, whoever still has it."""
+        self.mappings.clear()
+        self.grants.clear()
+        self.on_event = _nobody_listens
+
 
 def _nobody_listens(_lun: int, _event: SenseData) -> None:
     """A transport without a way to tell of events: the unit attentions do."""

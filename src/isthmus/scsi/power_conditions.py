@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from weakref import proxy
 
 from isthmus.scsi.sense import Sense
+from isthmus.scsi.weakly import weakly
 
 if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
@@ -59,7 +61,7 @@ class PowerConditions:
     """Which power condition a unit is in, and what leads to another."""
 
     def __init__(self, unit: "LogicalUnit") -> None:
-        self._unit = unit
+        self._unit: LogicalUnit = proxy(unit)
         self.condition = PowerCondition.ACTIVE
         self.transitions: Counter[PowerCondition] = Counter()
         """How often each was entered."""
@@ -129,7 +131,7 @@ class PowerConditions:
         self.attentive = due is not None or self.condition is not PowerCondition.ACTIVE
         if due is not None and self._unit.call_later is not None and self._unit.nexuses:
             step = min(max(due - self._quiet, SHORTEST_STEP), LONGEST_STEP)
-            self._unit.call_later(step, partial(self._look, self._round, step))
+            self._unit.call_later(step, partial(weakly(self._look), self._round, step))
 
     def _next(self) -> float | None:
         """After how many quiet seconds the next condition comes; None if none does."""

@@ -44,8 +44,13 @@ class TaskRouter:
         `done` is called when none of its accesses is under way any more. Nobody has to wait for it: later accesses to
         the same blocks wait by themselves.
         """
+
+        def quiet() -> None:
+            nexus.let_go()
+            done()
+
         units = self._reached.pop(nexus, ())
-        all_quiet = Countdown(len(units), done)
+        all_quiet = Countdown(len(units), quiet)
         for unit in units:
             unit.lose(nexus, all_quiet)
 

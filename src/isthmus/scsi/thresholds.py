@@ -11,6 +11,7 @@ READ or WRITE.
 import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from weakref import proxy
 
 from isthmus.backstores.base import Space
 from isthmus.scsi.sense import Sense
@@ -68,7 +69,7 @@ class ThresholdMonitor:
     """Compares what is measured with the thresholds of one unit."""
 
     def __init__(self, unit: "LogicalUnit") -> None:
-        self._unit = unit
+        self._unit: LogicalUnit = proxy(unit)
         self.latest: Space | None = None
         """The last measurement."""
         self._reached: set[Threshold] = set()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from isthmus.config.changes import Change, CreateBackstore, DeleteBackstore
-from isthmus.management.collector import MANY, Collector
+from isthmus.management.collector import MANY_BACKSTORES, MANY_OBJECTS, Collector
 from tests.support.service import disk
 
 
@@ -40,14 +40,35 @@ def test_it_rests_while_something_is_made() -> None:
     gc.enable()
 
 
-def test_what_a_large_change_has_made_is_out_of_sight() -> None:
-    """Until as much has gone."""
+def test_two_make_something_at_once() -> None:
+    """It goes on when both are done, whoever began."""
     collector = Collector()
-    collector.changed(created(MANY - 1))
+    first, second = collector.rests(), collector.rests()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
+def test_what_is_large_is_out_of_sight() -> None:
+    """It would be looked at as soon as the collector goes on, and everybody would wait."""
+    collector = Collector()
+    with collector.rests():
+        small: list[list[int]] = [[] for _ in range(MANY_OBJECTS // 10)]
     assert gc.get_freeze_count() == 0
-    collector.changed(created(MANY))
-    assert gc.get_freeze_count() > 0
-    collector.changed(deleted(MANY - 1))
-    assert gc.get_freeze_count() > 0
-    collector.changed(deleted(1))
+    with collector.rests():
+        large: list[list[int]] = [[] for _ in range(MANY_OBJECTS)]
+    assert gc.get_freeze_count() >= len(large) > len(small)
+
+
+def test_what_many_changes_have_made_is_out_of_sight() -> None:
+    """And stays there, whatever is deleted."""
+    collector = Collector()
+    collector.changed(created(MANY_BACKSTORES - 1))
     assert gc.get_freeze_count() == 0
+    collector.changed(created(1))
+    assert gc.get_freeze_count() > 0
+    collector.changed(deleted(MANY_BACKSTORES))
+    assert gc.get_freeze_count() > 0

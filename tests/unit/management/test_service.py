@@ -1,4 +1,6 @@
 import dataclasses
+import gc
+from weakref import ref
 
 import pytest
 
@@ -6,6 +8,7 @@ from isthmus.config.model import Chap, Configuration, DiscoveryAuthentication, P
 from isthmus.errors import ConfigurationError
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.session import Session
+from isthmus.management.collector import MANY_BACKSTORES
 from isthmus.management.errors import BusyError, DaemonError, RevisionConflictError
 from isthmus.management.secrets import KEPT
 from tests.support.service import HOST, ONE, TWO, disk, running_service, target
@@ -148,3 +151,40 @@ async def test_loading_goes_on_without_what_is_missing() -> None:
         assert problems == {"/backstores/fileio/m": True, "/backstores/ramdisk/b": False}
         async with await Session.login(running.settings()) as session:
             await LogicalUnit(session, 1).become_ready()
+
+
+async def test_what_is_deleted_is_gone() -> None:
+    """At once and without the garbage collector, which never looks at it: also what a session has used."""
+    async with running_service() as running:
+        stores = [disk("a"), disk("b", attributes={"limit_iops": 1000}), disk("c", attributes={"encrypt": 1})]
+        await running.put(target(*stores))
+        async with await Session.login(running.settings()) as session:
+            for lun in range(len(stores)):
+                unit = LogicalUnit(session, lun)
+                await unit.become_ready()
+                await unit.write(bytes(512), lba=0, block_length=512)
+                await unit.read(lba=0, num_blocks=1, block_length=512)
+        units = [ref(unit) for unit in running.server.disks.units]
+        gc.disable()
+        try:
+            await running.put(Configuration())
+            assert [unit() for unit in units] == [None] * len(stores)
+        finally:
+            gc.enable()
+
+
+async def test_making_and_deleting_leaves_nothing_behind() -> None:
+    """However often: the collector, to whom all of it is out of sight, has nothing to do."""
+    async with running_service() as running:
+        many = target(*(disk(str(number)) for number in range(MANY_BACKSTORES)))
+        counts = []
+        gc.disable()
+        try:
+            for _ in range(4):
+                await running.put(many)
+                await running.put(Configuration())
+                counts.append(len(gc.get_objects()))
+        finally:
+            gc.enable()
+            gc.unfreeze()
+        assert counts[-1] - counts[1] < MANY_BACKSTORES

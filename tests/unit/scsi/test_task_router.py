@@ -102,14 +102,28 @@ def test_a_lost_nexus_is_forgotten() -> None:
     bench.unit.prevent_removal.add(nexus)
     bench.unit.refresh_grants()
     statuses, grants = [bench.run(read_10(0, 1)).status], [bench.nexus.grants[0].reads]
+    lost = nexus.grants[0]
     bench.router.nexus_lost(nexus)
     statuses.append(bench.run(read_10(0, 1)).status)
-    grants += [bench.nexus.grants[0].reads, nexus.grants[0].reads]
+    grants += [bench.nexus.grants[0].reads, lost.reads]
     assert statuses == [Status.RESERVATION_CONFLICT, Status.GOOD]
     assert grants == [False, True, False]
     assert bench.unit.nexuses == {bench.nexus}
     assert not bench.unit.prevent_removal
     assert bench.unit.unit_attentions.pending(nexus) is None
+
+
+def test_a_lost_nexus_keeps_no_unit() -> None:
+    """Once nothing comes through it any more, whoever still has the nexus."""
+    executor = HeldExecutor()
+    bench = Bench(executor=executor)
+    nexus = bench.connect(isid=2)
+    bench.start(write_10(0, 1), b"1" * 512, nexus=nexus)
+    bench.router.nexus_lost(nexus)
+    assert bench.unit in nexus.logical_units
+    executor.finish()
+    assert not nexus.logical_units
+    assert not nexus.grants
 
 
 def test_losing_a_nexus_twice_does_nothing() -> None:
