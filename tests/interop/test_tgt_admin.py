@@ -332,13 +332,14 @@ async def test_pdus_are_counted_as_tgtd_counts_them(tmp_path: Path) -> None:
     for name, start in (("tgtd", real_tgt), ("ours", our_tgt)):
         with start(tmp_path / name) as side:
             found.append(await counted_pdus(side))
-    theirs, ours = found
+    (theirs, their_stats), (ours, our_stats) = found
+    assert our_stats == their_stats
     assert (theirs[5], theirs[7]) == (0, 0)
     assert ours == [*theirs[:5], 3, theirs[6], 4]
 
 
-async def counted_pdus(side: Tgt) -> list[int]:
-    """What a session's commands add to the counters of its connection."""
+async def counted_pdus(side: Tgt) -> tuple[list[int], dict[str, list[str]]]:
+    """What a session's commands add to the counters of its connection; and what is told of units, by mode."""
     disk = side.disk("counted.img")
     for line in (
         f"--op new --mode target --tid 1 -T {STORAGE_02}",
@@ -363,10 +364,26 @@ async def counted_pdus(side: Tgt) -> list[int]:
         for count in (1, 3, 512):
             await unit.write(bytes(512 * count), lba=0, block_length=512)
             await unit.read(lba=0, num_blocks=count, block_length=512)
+        stats = {
+            mode: rows_of(side.tgtadm(*f"--op stat --mode {mode}".split()).output)
+            for mode in (
+                "sys",
+                "target --tid 1",
+                "lu --tid 1 --lun 1",
+                f"lu --tid 1 --lun 1 --sid {sid}",
+                f"sess --sid {sid}",
+            )
+        }
         with pytest.raises(ScsiError):
             await unit.command("READ beyond the end", cdb.read_16(lba=1 << 40, num_blocks=1), data_in_length=512)
         await session.ping(b"are you there")
-        return [after - old for after, old in zip(counters(), before, strict=True)]
+        added = [after - old for after, old in zip(counters(), before, strict=True)]
+        return added, stats
+
+
+def rows_of(stat: str) -> list[list[str]]:
+    """What is counted for each LUN. The errors of tgtd are every CHECK CONDITION, ours what the storage cannot do."""
+    return [line.split()[:-1] for line in stat.partition("\n\n")[0].splitlines()]
 
 
 @needs("iscsi-inq")

@@ -82,7 +82,7 @@ def _print(text: str) -> None:
 # -- tgt-admin ---------------------------------------------------------------------------------------------------------
 
 _DEFAULT_FILE: Final = "/etc/tgt/targets.conf"
-_ADMIN_SHORT: Final = "esC:c:fpvh"
+_ADMIN_SHORT: Final = "esC:c:d:fpvh"
 _ADMIN_LONG: Final[Mapping[str, str]] = {
     "execute": "e",
     "show": "s",
@@ -92,7 +92,7 @@ _ADMIN_LONG: Final[Mapping[str, str]] = {
     "pretend": "p",
     "verbose": "v",
     "help": "h",
-    "delete=": "delete",
+    "delete=": "d",
     "offline=": "offline",
     "ready=": "ready",
     "update=": "update",
@@ -105,7 +105,7 @@ tgt-admin [OPTION]...
 This tool configures tgt targets.
 
   -e, --execute                 read /etc/tgt/targets.conf and do what it says
-      --delete <value>          delete all or selected targets: ALL, tid=N or a name
+  -d, --delete <value>          delete all or selected targets: ALL, tid=N or a name
       --offline <value>         put all or selected targets in offline state
       --ready <value>           put all or selected targets in ready state
       --update <value>          update configuration for all or selected targets
@@ -145,13 +145,20 @@ def tgt_admin(*, arguments: tuple[str, ...]) -> int:
 
 def _admin_options(arguments: Sequence[str]) -> dict[str, str]:
     try:
-        found, rest = getopt.gnu_getopt(list(arguments), _ADMIN_SHORT, list(_ADMIN_LONG))
+        found, rest = getopt.gnu_getopt(list(map(_spelled_out, arguments)), _ADMIN_SHORT, list(_ADMIN_LONG))
     except getopt.GetoptError as error:
         raise ConfigurationError(error.msg) from None
     if rest:
         raise ConfigurationError(f"{rest[0]!r} is no option")
     names = {f"--{name.removesuffix('=')}": short for name, short in _ADMIN_LONG.items()}
     return {names.get(name, name.lstrip("-")): value for name, value in found}
+
+
+def _spelled_out(argument: str) -> str:
+    """A word behind one hyphen is an option as well (Getopt::Long): `-update` is `--update`."""
+    name = argument.partition("=")[0].removeprefix("-")
+    is_word = len(name) > 1 and not name.startswith("-") and argument.startswith("-")
+    return f"-{argument}" if is_word and any(known.startswith(name) for known in _ADMIN_LONG) else argument
 
 
 def _administer(given: Mapping[str, str]) -> None:
@@ -190,7 +197,7 @@ def _nothing(_admin: "Admin", _given: Mapping[str, str]) -> None:
 _ADMIN_ACTIONS: Final[Mapping[str, Callable[["Admin", Mapping[str, str]], None]]] = {
     "s": lambda admin, _: _print(admin.shown()),
     "e": lambda admin, given: admin.execute(_configured(given)),
-    "delete": lambda admin, given: admin.delete(given["delete"]),
+    "d": lambda admin, given: admin.delete(given["d"]),
     "update": lambda admin, given: admin.update(_configured(given), given["update"]),
     "dump": lambda admin, _: _print(admin.dump()),
     "offline": lambda admin, given: admin.set_state(given["offline"], "offline"),

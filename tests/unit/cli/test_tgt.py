@@ -80,11 +80,13 @@ def test_tgt_admin(tgt: TgtBench, run: Run, tmp_path: Path) -> None:
     assert run("tgt-admin", "-e", "-c", str(path)) == (0, "", "")
     assert f"Target 1: {IQN}\n" in run("tgt-admin", "-s")[1]
     assert f"<target {IQN}>\n" in run("tgt-admin", "--dump")[1]
-    assert run("tgt-admin", "--offline", "ALL") == (0, "", "")
+    assert run("tgt-admin", "-offline=ALL") == (0, "", "")
     assert not tgt.group.enable
     assert run("tgt-admin", "--ready", IQN) == (0, "", "")
     assert run("tgt-admin", "--update", "ALL", "-c", str(path)) == (0, "", "")
     assert run("tgt-admin", "--update", "tid=7", "-c", str(path))[0] == 1
+    assert run("tgt-admin", "-delete", "ALL", "-p")[1].startswith("# Removing target: ")
+    assert run("tgt-admin", "-d", "ALL", "-p")[1].startswith("# Removing target: ")
     assert run("tgt-admin", "--delete", "ALL", "-v")[1].startswith("# Removing target: ")
 
 
