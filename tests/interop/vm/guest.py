@@ -13,7 +13,7 @@ from tests.interop.vm.image.build import Image
 
 __all__ = ["Guest", "GuestError", "Script", "running_guest"]
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 POLL_SECONDS = 0.05
 MEMORY_MIB = 768
 CLIENT = Path(__file__).parent / "guest" / "client.sh"

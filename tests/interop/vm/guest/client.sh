@@ -134,6 +134,14 @@ END
     modprobe -a dm_multipath dm_service_time dm_round_robin scsi_dh_alua
     pidof multipathd > /dev/null || multipathd
 }
+# The guest has no systemd. `systemctl enable --now multipathd` ends when the daemon has made its maps.
+systemctl() {
+    [ "$*" = "enable --now multipathd" ] || fail "systemctl $*"
+    modprobe -a dm_multipath dm_service_time scsi_dh_alua
+    multipathd
+    until multipathd show daemon | grep -q idle; do sleep 0.1; done
+    udevadm settle
+}
 stop_multipath() {
     multipath -F
     multipathd shutdown > /dev/null
