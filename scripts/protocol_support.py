@@ -11,13 +11,16 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from isthmus.iscsi import connection_state, session_state, transfer
 from isthmus.iscsi.keys import KEYS
 from isthmus.scsi import alua, task_set
-from isthmus.scsi.command_table import DISK_COMMANDS
+from isthmus.scsi.command_table import DISK_COMMANDS, DRIVE_COMMANDS, CommandTable
+from isthmus.scsi.mmc.configuration import FEATURES
+from isthmus.scsi.mmc.mode_pages import DRIVE_PAGES
 from isthmus.scsi.opcodes import CommandDescriptor
 from isthmus.scsi.spc import log_pages, mode_pages, vpd
 
@@ -47,11 +50,11 @@ def generate(page: str) -> str:
     return _SECTION.sub(lambda found: found[1] + "\n".join(TABLES[found["name"]]()) + "\n" + found[3], page)
 
 
-def commands() -> Iterator[str]:
-    """The command table."""
+def commands(table: CommandTable) -> Iterator[str]:
+    """A command table."""
     yield "| Opcode | Command | CDB | Beside another's reservation | Target port | Section | Test |"
     yield "|---|---|---|---|---|---|---|"
-    for row in DISK_COMMANDS:
+    for row in table:
         opcode = f"{row.opcode:02X}h" + ("" if row.service_action is None else f"/{row.service_action:02X}h")
         reservation = row.reservation.name.lower().replace("_", " ")
         access = row.access.name.lower()
@@ -66,8 +69,18 @@ def pages() -> Iterator[str]:
         yield f"| VPD | {vpd_page.code:02X}h | {vpd_page.name} | {vpd_page.source} |"
     for mode_page in mode_pages.PAGES:
         yield f"| Mode | {_page_code(mode_page.key)} | {mode_page.name} | {mode_page.source} |"
+    for drive_page in DRIVE_PAGES:
+        yield f"| Mode (drives) | {_page_code(drive_page.key)} | {drive_page.name} | {drive_page.source} |"
     for log_page in log_pages.LOG_PAGES.values():
         yield f"| Log | {_page_code(log_page.key)} | {log_page.name} | {log_page.source} |"
+
+
+def features() -> Iterator[str]:
+    """The features of a drive."""
+    yield "| Feature | Name | Section |"
+    yield "|---|---|---|"
+    for feature in FEATURES:
+        yield f"| {feature.code:04X}h | {feature.name} | {feature.source} |"
 
 
 def _page_code(key: tuple[int, int]) -> str:
@@ -114,7 +127,9 @@ def states(table: Iterable[tuple[tuple[Enum, Enum], object]]) -> Callable[[], It
 
 
 TABLES: Final[dict[str, Callable[[], Iterator[str]]]] = {
-    "commands": commands,
+    "commands": partial(commands, DISK_COMMANDS),
+    "drive-commands": partial(commands, DRIVE_COMMANDS),
+    "features": features,
     "pages": pages,
     "text-keys": keys,
     "connection-states": states(connection_state.TRANSITIONS.items()),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients import needs, run_client
+from tests.support.drive import iso_image
 from tests.support.server import Serve
 
 pytestmark = [needs("iscsi-ls", "iscsi-inq", "iscsi-readcapacity16", "iscsi-swp"), pytest.mark.slow]
@@ -43,6 +44,19 @@ def test_list_with_luns(serve: Serve, medium: Path) -> None:
         "Lun:0    Type:DIRECT_ACCESS (Size:63M)",
         "Lun:1    Type:DIRECT_ACCESS (Size:31M)",
     ]
+
+
+def test_a_drive(serve: Serve, medium: Path, tmp_path: Path) -> None:
+    """A drive is listed as one, beside a disk, and tells what it is."""
+    image = tmp_path / "a.iso"
+    image.write_bytes(iso_image("HELLO.TXT;1", b"Hello"))
+    server = serve(medium, "--cdrom", image, "--iqn", _IQN, ready_lines=2)
+    listing = run_client(["iscsi-ls", "-s", server.url.portal])
+    assert [line.split()[1] for line in listing.stdout.splitlines()[1:]] == ["Type:DIRECT_ACCESS", "Type:MMC"]
+    told = run_client(["iscsi-inq", str(server.urls[1])])
+    assert told.returncode == 0, told.stderr
+    assert {"Peripheral Device Type:MMC", "Removable:1"} <= set(told.stdout.splitlines())
+    assert "Product:VIRTUAL-CDROM" in told.stdout
 
 
 def test_announced_luns_are_those_listed(serve: Serve, medium: Path) -> None:

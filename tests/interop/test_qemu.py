@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients import needs, qemu_has_iscsi, qemu_image_options, run_client
+from tests.support.drive import iso_image
 from tests.support.server import Serve, Url, running_server
 
 pytestmark = [
@@ -51,6 +52,14 @@ def test_info(serve: Serve, medium: Path) -> None:
     done = run_client(["qemu-img", "info", "--output=json", "-f", "raw", serve(medium).url])
     assert_done(done)
     assert json.loads(done.stdout)["virtual-size"] == _CAPACITY
+
+
+def test_a_disc_is_read(serve: Serve, tmp_path: Path) -> None:
+    """QEMU knows a drive from a disk, and gets the image out of it as it is."""
+    image, back = tmp_path / "a.iso", tmp_path / "back.iso"
+    image.write_bytes(iso_image("RANDOM.BIN;1", random.Random(6).randbytes(3 * _MIB)))
+    assert_done(run_client(["qemu-img", "convert", "-f", "raw", "-O", "raw", serve("--cdrom", image).url, back]))
+    assert back.read_bytes() == image.read_bytes()
 
 
 @pytest.mark.parametrize("options", [[], ["--block-size", "4096"], ["--header-digest", "CRC32C"], ["--write-through"]])

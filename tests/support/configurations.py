@@ -113,6 +113,14 @@ def _portals(tag: int) -> st.SearchStrategy[Portal]:
 @st.composite
 def _backstores(draw: st.DrawFn, number: int) -> Backstore:
     kind = draw(st.sampled_from(["fileio", "block", "ramdisk"]))
+    attributes = draw(_settings(BACKSTORE_ATTRIBUTES))
+    if kind == "ramdisk":
+        attributes.pop("device_type", None)
+    # A drive has blocks of its own, and is not encrypted.
+    is_drive = attributes.get("device_type") == "cd"
+    for name, of_disks in (("block_size", attributes.get("block_size") != 2048), ("encrypt", True)):
+        if is_drive or not of_disks:
+            attributes.pop(name, None)
     groups = draw(st.lists(_WORDS, unique=True, max_size=2))
     return Backstore(
         key=BackstoreKey(kind, f"disk{number}"),
@@ -121,7 +129,7 @@ def _backstores(draw: st.DrawFn, number: int) -> Backstore:
         write_back=draw(st.booleans()) if kind != "ramdisk" else False,
         read_only=draw(st.booleans()),
         unit_serial=f"{draw(_WORDS)}-{number}",
-        attributes=draw(_settings(BACKSTORE_ATTRIBUTES)),
+        attributes=attributes,
         alua_groups=tuple(
             AluaGroup(name=name, alua_group_id=index, parameters=draw(_settings(ALUA_GROUP_PARAMETERS)))
             for index, name in enumerate(groups)

@@ -13,6 +13,7 @@ from typing_extensions import Buffer
 
 from isthmus.backstores.base import Backstore, Extent, Space
 from isthmus.backstores.copying import copy_bytes
+from isthmus.backstores.tray import Tray
 from isthmus.errors import BackstoreError
 
 __all__ = [
@@ -424,6 +425,28 @@ class FollowSize(BlockOperation):
 
     def run(self, backstore: Backstore) -> None:
         backstore.follow_size(self.granularity)
+
+    def exceeds(self, size: int) -> bool:
+        return False
+
+    @property
+    def exclusive(self) -> bool:
+        return True
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return (0, _WHOLE)
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeMedium(BlockOperation):
+    """Put `medium` into a tray, or nothing, while nothing else is done with it; gives what was in there."""
+
+    medium: Backstore | None
+
+    def run(self, backstore: Backstore) -> Backstore | None:
+        assert isinstance(backstore, Tray)
+        return backstore.exchange(self.medium)
 
     def exceeds(self, size: int) -> bool:
         return False

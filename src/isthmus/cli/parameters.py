@@ -73,7 +73,7 @@ def parse_digests(text: str) -> tuple[DigestMethod, ...]:
     return tuple(_DIGESTS[name] for name in names)
 
 
-_ATTRIBUTES_WITH_AN_OPTION: Final = {"block_size": "--block-size", "encrypt": "--encrypt"}
+_ATTRIBUTES_WITH_AN_OPTION: Final = {"block_size": "--block-size", "device_type": "--cdrom", "encrypt": "--encrypt"}
 
 
 def parse_attribute(text: str) -> tuple[str, Value]:

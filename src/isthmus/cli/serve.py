@@ -50,6 +50,14 @@ def default_portal() -> Portal:
 @click.option("--size", type=SIZE, metavar="SIZE", help="Create each missing PATH, sparse; check the others. Like 10G.")
 @click.option("--ram", type=SIZE, metavar="SIZE", multiple=True, help="Add a memory disk, after the PATHs. Repeatable.")
 @click.option(
+    "--cdrom",
+    "discs",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    multiple=True,
+    help="Add a drive with this image of a CD or DVD in it, after the memory disks. Repeatable.",
+)
+@click.option(
     "--portal",
     "portals",
     type=PORTAL,
@@ -141,6 +149,7 @@ def serve(
     paths: tuple[Path, ...],
     size: int | None,
     ram: tuple[int, ...],
+    discs: tuple[Path, ...],
     portals: tuple[Portal, ...],
     target_name: IscsiName | None,
     read_only: bool,
@@ -170,7 +179,11 @@ def serve(
     stops it in order; a second one at once. SIGHUP makes it look at the sizes of files and devices again.
     """
     options = ServeOptions(
-        units=(*(FileUnit(path=path, size=size) for path in paths), *(MemoryUnit(size=length) for length in ram)),
+        units=(
+            *(FileUnit(path=path, size=size) for path in paths),
+            *(MemoryUnit(size=length) for length in ram),
+            *(FileUnit(path=path, in_drive=True) for path in discs),
+        ),
         target_name=target_name or default_target_name(),
         portals=portals or (default_portal(),),
         read_only=read_only,

@@ -29,6 +29,7 @@ from isthmus.names import IscsiName
 __all__ = [
     "BackstoreChange",
     "Change",
+    "ChangeMedium",
     "CreateBackstore",
     "CreateTarget",
     "DeleteBackstore",
@@ -126,6 +127,22 @@ class ResizeBackstore(BackstoreChange):
     @override
     def __str__(self) -> str:
         return f"~ {self.key} size: {_size(self.old_size)} -> {_size(self.size)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeMedium(BackstoreChange):
+    """Another file in a drive; no path: none."""
+
+    old: str
+    path: str
+
+    @override
+    def edit(self, store: Backstore) -> Backstore:
+        return dataclasses.replace(store, path=self.path)
+
+    @override
+    def __str__(self) -> str:
+        return f"~ {self.key} medium: {self.old or 'none'} -> {self.path or 'none'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

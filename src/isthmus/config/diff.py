@@ -21,6 +21,7 @@ from isthmus.config.acl_changes import (
 )
 from isthmus.config.changes import (
     Change,
+    ChangeMedium,
     CreateBackstore,
     CreateTarget,
     DeleteBackstore,
@@ -63,8 +64,8 @@ from isthmus.names import IscsiName
 __all__ = ["diff"]
 
 _LIVE: Final = ("size", "attributes", "alua_groups")
-"""What can be changed of a backstore that is open; anything else makes it another one."""
-_NEVER_LIVE: Final = ("block_size", "encrypt")
+"""What can be changed of a backstore that is open; anything else makes it another one, but for what is in a drive."""
+_NEVER_LIVE: Final = ("block_size", "device_type", "encrypt")
 """Attributes that make another disk of it: an initiator cannot be told of that while it uses the disk."""
 
 
@@ -102,7 +103,8 @@ class _Difference:
         if old is None:
             return False
         fixed = [(old.attributes.get(name), new.attributes.get(name)) for name in _NEVER_LIVE]
-        same = {name: getattr(old, name) for name in _LIVE}
+        live = (*_LIVE, "path") if new.is_drive else _LIVE
+        same = {name: getattr(old, name) for name in live}
         return dataclasses.replace(new, **same) != old or any(before != after for before, after in fixed)
 
     def _common_groups(self) -> Iterator[_Group]:
@@ -304,6 +306,8 @@ def _is_other(old: Backstore | None, new: Backstore) -> bool:
 
 
 def _live_changes(old: Backstore, new: Backstore) -> Iterator[Change]:
+    if old.path != new.path:
+        yield ChangeMedium(key=new.key, old=old.path, path=new.path)
     if old.size != new.size:
         yield ResizeBackstore(key=new.key, old_size=old.size, size=new.size)
     if old.attributes != new.attributes:

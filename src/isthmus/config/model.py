@@ -56,6 +56,7 @@ _USER: Final = "user"
 _PSCSI: Final = "pscsi"
 _MAY_CACHE: Final = ("fileio", "block")
 """The kinds of backstore in front of which there may be a volatile cache."""
+_DRIVE_BLOCK_LENGTH: Final = 2048
 KEPT: Final = "(kept)"
 """Stands for a secret that is set. It cannot be one itself: too short for that anyway (RFC 7143 §9.2.1)."""
 
@@ -194,7 +195,7 @@ class Backstore:
     path: str = ""
     """The file or device."""
     size: int | None = None
-    """Bytes; None takes what is there."""
+    """Bytes; None takes what is there. A drive has none: what is in it has."""
     write_back: bool = True
     read_only: bool = False
     unit_serial: str
@@ -209,11 +210,36 @@ class Backstore:
         object.__setattr__(self, "attributes", parsed)
         set_here = {name: value for name, value in parsed.items() if value != self.default(name)}
         object.__setattr__(self, "attributes", set_here)
+        self._check_device_type()
+        if self.is_drive:
+            object.__setattr__(self, "size", None)
+
+    def _check_device_type(self) -> None:
+        """Raise `ConfigurationError` for what no device of the type can be."""
+        block_length = self.attribute("block_size")
+        if (block_length == _DRIVE_BLOCK_LENGTH) != self.is_drive:
+            kind, possible = ("drive", "2048") if self.is_drive else ("disk", "512 or 4096")
+            raise ConfigurationError(
+                f"{self.key}: the blocks of a {kind} have no {block_length} bytes", f"use {possible}"
+            )
+        if self.is_drive and self.key.kind not in _MAY_CACHE:
+            raise ConfigurationError(
+                f"{self.key} cannot be a drive", "put a file (fileio) or a device (block) into one"
+            )
+        if self.is_drive and self.attribute("encrypt"):
+            raise ConfigurationError(f"{self.key} cannot be encrypted", "nothing is written through a drive")
+
+    @property
+    def is_drive(self) -> bool:
+        """Whether it is a drive for discs, whose path is what is in it; empty: nothing is."""
+        return self.attributes.get("device_type") == "cd"
 
     def default(self, name: str) -> Value:
         """What an attribute is if nobody sets it: for some, that follows from what else is set."""
         if name == "emulate_write_cache":
-            return int(self.write_back and self.key.kind in _MAY_CACHE)
+            return int(self.write_back and self.key.kind in _MAY_CACHE and not self.is_drive)
+        if name == "block_size" and self.is_drive:
+            return _DRIVE_BLOCK_LENGTH
         if name == "unmap_zeroes_data":
             return int(bool(self.attributes.get("emulate_tpu") or self.attributes.get("emulate_tpws")))
         return BACKSTORE_ATTRIBUTES[name].default

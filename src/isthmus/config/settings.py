@@ -333,7 +333,20 @@ INITIATOR_GROUP_ATTRIBUTES: Final = SettingTable("initiator group", _max_session
 
 BACKSTORE_ATTRIBUTES: Final = SettingTable(
     "backstore",
-    _one_of("block_size", 512, (512, 4096), "Bytes in a logical block: 512 or 4096."),
+    Setting(
+        name="block_size",
+        kind=OneOf((512, 2048, 4096)),
+        default=512,
+        about="Bytes in a logical block: 512 or 4096, and 2048 for a drive.",
+        derived=True,
+    ),
+    Setting(
+        name="device_type",
+        kind=Choice(("disk", "cd")),
+        default="disk",
+        about="A disk, or a drive in which the file is a CD or DVD that is only read.",
+        extension=True,
+    ),
     _flag("emulate_3pc", 1, "Third-party copy: EXTENDED COPY and token copies."),
     _number("atomic_alignment", 0, 0, 256, "Blocks: an atomic write starts at a multiple of these; 0 allows any."),
     _number("atomic_granularity", 0, 0, 256, "Blocks: an atomic write has a multiple of these; 0 allows any."),
@@ -419,7 +432,7 @@ BACKSTORE_ATTRIBUTES: Final = SettingTable(
     _name("eui64_id", Hexadecimal((16,)), "The EUI-64 designator; empty: none."),
     _name("scsi_device_name", Ascii(251), "The name of the target device in page 83h; empty: the target's."),
     _name("inquiry_text", Ascii(160), "Vendor-specific INQUIRY data: at byte 36, or at byte 96 beyond 20 characters."),
-    _flag("removable", 0, "The medium can be ejected and loaded (RMB).", extension=True),
+    _flag("removable", 0, "The medium can be ejected and loaded (RMB); that of a drive always.", extension=True),
     _flag("medium_present", 1, "There is a medium; else no command gets at it (MEDIUM NOT PRESENT).", extension=True),
     _flag("write_protect", 0, "Nobody writes.", extension=True),
     _flag("descriptor_sense", 0, "D_SENSE at power on: sense goes out in descriptor format.", extension=True),

@@ -10,7 +10,14 @@ from isthmus.errors import ConfigurationError
 from isthmus.management.errors import NotFoundError, some_of
 from isthmus.management.lun_edits import without_luns
 
-__all__ = ["backstore_of", "create_backstore", "delete_backstore", "set_backstore_attributes", "set_backstore_size"]
+__all__ = [
+    "backstore_of",
+    "create_backstore",
+    "delete_backstore",
+    "set_backstore_attributes",
+    "set_backstore_medium",
+    "set_backstore_size",
+]
 
 KINDS: Final = ("fileio", "block", "ramdisk", "pscsi", "user")
 
@@ -22,7 +29,8 @@ def create_backstore(configuration: Configuration, backstore: Backstore) -> Conf
     for other in configuration.backstores.values():
         if other.unit_serial == backstore.unit_serial:
             raise ConfigurationError(f"{other.key} has this serial number", "two disks of one number pass for one disk")
-        if backstore.path and other.path == backstore.path:
+        shared = backstore.is_drive and other.is_drive  # Nobody writes.
+        if backstore.path and other.path == backstore.path and not shared:
             raise ConfigurationError(f"{other.key} uses {backstore.path}", "two disks cannot share their storage")
     return _with(configuration, backstore)
 
@@ -56,8 +64,22 @@ def set_backstore_attributes(
     return _with(configuration, dataclasses.replace(present, attributes=attributes))
 
 
+def set_backstore_medium(configuration: Configuration, key: BackstoreKey, path: str) -> Configuration:
+    """With the file at `path` in the drive; an empty one: with nothing in it."""
+    present = backstore_of(configuration, key)
+    if not present.is_drive:
+        raise ConfigurationError(f"{key} is no drive", "create one with the attribute device_type=cd")
+    for other in configuration.backstores.values():
+        if path and other.path == path and not other.is_drive:
+            raise ConfigurationError(f"{other.key} uses {path}", "a disk and a drive cannot share their storage")
+    attributes = {name: value for name, value in present.attributes.items() if name != "medium_present"}
+    return _with(configuration, dataclasses.replace(present, path=path, attributes=attributes))
+
+
 def set_backstore_size(configuration: Configuration, key: BackstoreKey, size: int) -> Configuration:
     """With another size, in bytes: initiators are told."""
+    if backstore_of(configuration, key).is_drive:
+        raise ConfigurationError(f"{key} is a drive", "what is in it has a size of its own")
     if size <= 0:
         raise ConfigurationError(f"{key} cannot have {size} bytes", "give it at least a block")
     return _with(configuration, dataclasses.replace(backstore_of(configuration, key), size=size))

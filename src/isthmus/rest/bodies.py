@@ -79,6 +79,7 @@ class NewBackstore(_Body):
 class BackstoreEdit(_Body):
     """What is to be other about a backstore."""
 
+    path: Annotated[str | None, Field(description="What is in a drive from now on; empty: nothing.")] = None
     size: Annotated[int | None, Field(gt=0, lt=1 << 63, description="Bytes.")] = None
     attributes: Settings = {}
 

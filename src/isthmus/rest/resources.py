@@ -47,12 +47,14 @@ def _add_backstores(app: FastAPI, change: Any) -> None:
 
     @app.patch("/v1/backstores/{kind}/{name}")
     async def edit_backstore(kind: str, name: str, body: bodies.BackstoreEdit, by: change_by) -> ApplyReport:
-        """Give a backstore another size, while it is used, or other attributes."""
+        """Give a backstore another size, while it is used, or other attributes; a drive another medium."""
         key = BackstoreKey(kind, name)
 
         def edit(configuration: Configuration) -> Configuration:
             if body.size is not None:
                 configuration = backstore_edits.set_backstore_size(configuration, key, body.size)
+            if body.path is not None:
+                configuration = backstore_edits.set_backstore_medium(configuration, key, body.path)
             return backstore_edits.set_backstore_attributes(configuration, key, body.attributes)
 
         return await by.make(edit)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from isthmus.scsi.copy.commands import ROWS as COPY_ROWS
+from isthmus.scsi.mmc.commands import ROWS as MMC_ROWS
 from isthmus.scsi.opcodes import CommandDescriptor
 from isthmus.scsi.sbc.commands import ROWS as SBC_ROWS
 from isthmus.scsi.sbc.medium_commands import ROWS as MEDIUM_ROWS
@@ -11,7 +12,7 @@ from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
 from isthmus.scsi.spc.commands import ROWS as SPC_ROWS
 from isthmus.scsi.spc.service_commands import ROWS as SERVICE_ROWS
 
-__all__ = ["DISK_COMMANDS", "CommandTable"]
+__all__ = ["DISK_COMMANDS", "DRIVE_COMMANDS", "CommandTable"]
 
 _VARIABLE_LENGTH: Final = 0x7F
 _SERVICE_ACTION_BITS: Final = 0x1F
@@ -102,3 +103,5 @@ class CommandTable:
 
 DISK_COMMANDS: Final = CommandTable((*SPC_ROWS, *SBC_ROWS, *COPY_ROWS, *MEDIUM_ROWS, *SERVICE_ROWS))
 """What a disk can do (SBC-4 table 31)."""
+DRIVE_COMMANDS: Final = CommandTable((*SPC_ROWS, *MMC_ROWS, *SERVICE_ROWS))
+"""What a drive for CDs and DVDs can do that does not write (MMC-6 §6)."""

@@ -1,4 +1,4 @@
-"""A logical unit: one disk, with all the state that SCSI keeps of it (SAM-5 §4.6.19).
+"""A logical unit: one disk or drive, with all the state that SCSI keeps of it (SAM-5 §4.6.19).
 
 It holds the parts and ties their effects together; what a command does stands with its handler, who may run when in
 `task_set`, and what an initiator may see in `target/`.
@@ -9,20 +9,21 @@ from collections.abc import Callable, Collection
 
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import BlockOperation
-from isthmus.errors import ConfigurationError
 from isthmus.scsi.alua import AluaPortGroup, AluaPortGroups, CallLater
 from isthmus.scsi.alua_record import load_access_states
 from isthmus.scsi.application_client import ApplicationClientLog
 from isthmus.scsi.background import BackgroundRun
 from isthmus.scsi.buffers import Buffers
-from isthmus.scsi.command_table import DISK_COMMANDS, CommandTable
+from isthmus.scsi.command_table import CommandTable
 from isthmus.scsi.copy.manager import CopyManager, CopyServices
 from isthmus.scsi.deferred_errors import DeferredErrors
+from isthmus.scsi.device_type import DISK, DeviceType
 from isthmus.scsi.elsewhere import Visits
 from isthmus.scsi.identifying_information import IdentifyingInformation
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
 from isthmus.scsi.medium_work import MediumWork, load_medium_failure
+from isthmus.scsi.mmc.media_events import MediaEvent, MediaEvents
 from isthmus.scsi.nexus import Nexus
 from isthmus.scsi.power_conditions import PowerCondition, PowerConditions
 from isthmus.scsi.range_lock import RangeLock
@@ -45,10 +46,7 @@ from isthmus.scsi.unit_attention import UnitAttentions
 from isthmus.scsi.unit_grants import UnitGrants
 from isthmus.scsi.weakly import weakly
 
-__all__ = ["BLOCK_LENGTHS", "LogicalUnit"]
-
-BLOCK_LENGTHS = (512, 4096)
-"""Bytes: what initiators can use."""
+__all__ = ["LogicalUnit"]
 
 
 class LogicalUnit:
@@ -58,8 +56,9 @@ class LogicalUnit:
         self,
         backstore: Backstore,
         *,
-        table: CommandTable = DISK_COMMANDS,
-        block_length: int = 512,
+        device_type: DeviceType = DISK,
+        table: CommandTable | None = None,
+        block_length: int | None = None,
         physical_block_length: int | None = None,
         read_only: bool = False,
         removable: bool = False,
@@ -75,25 +74,23 @@ class LogicalUnit:
     ) -> None:
         """Lengths are bytes. Raises `ConfigurationError` for a block length that no initiator can use.
 
-        `removable`: the medium can be ejected and loaded (RMB). `third_party_copy`: the unit can copy, and be copied from
+        Without a block length it is the first that the device type has. `table`: the commands, where they are not those of
+        the device type. `removable`: the medium can be ejected and loaded (RMB). `third_party_copy`: the unit can copy, and be copied from
         and to. `state` keeps what must outlive a restart; without one it is kept in memory. Raises `ConfigurationError` for
         a record of it that cannot be read; with `accept_lost_reservations`, the initiators have to replace damaged
         reservations instead, before they can use the unit. `call_later` times transitions between access states and power
         conditions, and what `erase_rate` asks for: format and sanitize operations move at most so many bytes a second. `alua_group` is
         the target port group of every port that is put into no other.
         """
-        if block_length not in BLOCK_LENGTHS:
-            raise ConfigurationError(f"a block length of {block_length} bytes is not supported", "use 512 or 4096")
+        self.device_type = device_type
         self.backstore = backstore
-        self.table = table if backstore.capabilities.discard else table.without_discard()
-        if not backstore.capabilities.encrypts:
-            self.table = self.table.without_encryption()
-        self.block_length = block_length
+        self.table = self._commands(device_type.commands if table is None else table)
+        self.block_length = block_length = device_type.block_length(block_length)
         self.physical_block_length = max(
             block_length, physical_block_length or backstore.capabilities.physical_block_length
         )
         """Bytes: the storage writes so much at once; a power of two times `block_length`."""
-        self.read_only = read_only or backstore.read_only
+        self.read_only = read_only or backstore.read_only or device_type.is_drive
         self.identity = identity or UnitIdentity.derived(backstore.identity)
         self.limits = limits or Limits.for_backstore(backstore, block_length)
         self.state = state or MemoryStateStore()
@@ -101,7 +98,7 @@ class LogicalUnit:
         self.reservations = Reservations(
             load_reservations(self.state, self.identity.serial, accept_loss=accept_lost_reservations)
         )
-        self.removable = removable
+        self.removable = removable or device_type.is_drive
         self._set_up_mode()
         self.call_later = call_later
         self.erase_rate = erase_rate
@@ -130,6 +127,12 @@ class LogicalUnit:
         self._unfinished_aborts: Counter[Task] = Counter()
         self._held_responses: dict[Task, Callable[[], None]] = {}
 
+    def _commands(self, table: CommandTable) -> CommandTable:
+        """Of those in `table`, the commands that the storage can follow."""
+        capabilities = self.backstore.capabilities
+        table = table if capabilities.discard else table.without_discard()
+        return table if capabilities.encrypts else table.without_encryption()
+
     def _set_up_copies(self, services: CopyServices | None) -> None:
         """Without `services` the unit takes no part in third-party copies, and knows none of their commands."""
         self.copy_manager: CopyManager | None = None
@@ -144,24 +147,26 @@ class LogicalUnit:
         if services is None and self.copy_manager is not None:
             self.copy_manager.reset()
             self.copy_manager = None
-        elif services is not None and self.copy_manager is None:
+        elif services is not None and self.copy_manager is None and not self.device_type.is_drive:
             self.copy_manager = CopyManager(services, self._refresh)
 
     def _set_up_mode(self) -> None:
         """The mode parameters, and what compares with them."""
         self.mode = ModePages(
             write_back=self.backstore.write_back,
-            thresholds=self.backstore.capabilities.measures_space,
+            thresholds=self.backstore.capabilities.measures_space and not self.device_type.is_drive,
             saved=load_mode_pages(self.state, self.identity.serial),
+            others=self.device_type.mode_pages,
         )
         self.thresholds = ThresholdMonitor(self)
 
     def _set_up_atomic_writes(self) -> None:
         """Before anything is read: a write that a crash has cut short is made whole."""
-        self.writes_atomically = can_write_atomically(self.backstore, self.state)
+        writable = not self.device_type.is_drive
+        self.writes_atomically = writable and can_write_atomically(self.backstore, self.state)
         if not self.writes_atomically:
             self.table = self.table.without_atomic_writes()
-        self.journal = open_journal(self.backstore, self.state, self.identity.serial)
+        self.journal = open_journal(self.backstore, self.state, self.identity.serial) if writable else None
         """Where WRITE ATOMIC keeps what it is about to write; None for storage that knows no crash."""
 
     def _set_up_medium(self) -> None:
@@ -170,8 +175,11 @@ class LogicalUnit:
         """The first block at the start of a physical one (SBC-4 §5.21.2): 14 bits."""
         self.rotation_rate = 0
         """Rotations a minute, for a medium that rotates; 0: nobody knows."""
-        self.medium_present = True
+        self.medium_present = not self.device_type.is_drive or self.num_blocks > 0
         """Cleared when the medium of a removable unit is ejected (SBC-4 §5.31)."""
+        self.tray_open = False
+        """An initiator has ejected the medium, and nobody has closed the tray since."""
+        self.media_events = MediaEvents()
         self.medium_work: MediumWork | None = None
         """The format or sanitize operation that is going on."""
         self.medium_failure = load_medium_failure(self.state, self.identity.serial)
@@ -240,11 +248,20 @@ class LogicalUnit:
         """Drop what `nexus` has asked for and what does not outlive it."""
         self.task_set.clear_aca(nexus)
         self.prevent_removal.discard(nexus)
+        self.media_events.forget(nexus)
         if self.copy_manager is not None:
             self.copy_manager.nexus_lost(nexus)
         self.reservations.nexus_lost(nexus)
         self.deferred_errors.forget(nexus)
         self.buffers.forget(nexus)
+        self.refresh_grants()
+
+    def move_medium(self, *, present: bool, tray_open: bool = False) -> None:
+        """The medium goes or comes; initiators that ask for media events hear of it."""
+        if present != self.medium_present:
+            event = MediaEvent.NEW_MEDIA if present else MediaEvent.MEDIA_REMOVAL
+            self.media_events.tell(self.nexuses, event)
+        self.medium_present, self.tray_open = present, tray_open
         self.refresh_grants()
 
     def write_protected(self, nexus: Nexus, lun: int) -> bool:

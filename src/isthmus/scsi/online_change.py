@@ -11,12 +11,14 @@ SUPPORTED; one whose block operation is under way ends when that does.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from isthmus.backstores.operations import BlockOperation, FollowSize, Resize
+from isthmus.backstores.base import Backstore
+from isthmus.backstores.operations import BlockOperation, ExchangeMedium, FollowSize, Resize
 from isthmus.errors import ConfigurationError
 from isthmus.scsi.background import BackgroundRun, BackgroundSteps
 from isthmus.scsi.block_executor import BlockExecutor
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.lun import decode_lun, encode_lun
+from isthmus.scsi.mmc.media_events import MediaEvent
 from isthmus.scsi.nexus import LunMapping, Nexus
 from isthmus.scsi.sense import Sense, SenseData
 from isthmus.scsi.status import Status
@@ -30,6 +32,7 @@ __all__ = [
     "change_identity",
     "change_medium",
     "change_write_protection",
+    "exchange_medium",
     "follow_size",
     "map_lun",
     "resize",
@@ -73,7 +76,7 @@ def _change_size(unit: "LogicalUnit", operation: BlockOperation, executor: Block
 
 
 def _only(operation: BlockOperation) -> BackgroundSteps:
-    yield operation
+    return (yield operation)
 
 
 def change_identity(unit: "LogicalUnit", identity: UnitIdentity) -> None:
@@ -89,12 +92,39 @@ def change_medium(unit: "LogicalUnit", *, present: bool) -> None:
     What is under way ends as it would have. Whoever has not seen the change hears that it may be another medium.
     """
     if not present and unit.prevent_removal:
+        unit.media_events.tell(unit.nexuses, MediaEvent.EJECT_REQUEST)
         names = ", ".join(sorted({nexus.initiator_name for nexus in unit.prevent_removal}))
         raise ConfigurationError(f"{names} prevents the removal of the medium", "unmount it there first")
-    unit.medium_present = present
+    _put_medium(unit, present=present)
+
+
+def _put_medium(unit: "LogicalUnit", *, present: bool) -> None:
+    present = present and (unit.num_blocks > 0 or not unit.device_type.is_drive)
+    unit.move_medium(present=present)
     if present:
         unit.unit_attentions.establish_for_all(Sense.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED)
-    unit.refresh_grants()
+
+
+def exchange_medium(
+    unit: "LogicalUnit",
+    medium: Backstore | None,
+    executor: BlockExecutor,
+    done: Callable[[Backstore | None], None],
+    *,
+    present: bool = True,
+) -> None:
+    """Put `medium` into the tray of a drive, or nothing; `done` gets what was in there, with which nothing is done any more.
+
+    The tray is closed then, and unless it is not to be `present`, initiators find the medium. Raises
+    `ConfigurationError` if one of them has locked in what is there.
+    """
+    change_medium(unit, present=False)
+
+    def over(before: Backstore | None, _error: Exception | None) -> None:
+        _put_medium(unit, present=present)
+        done(before)
+
+    BackgroundRun(unit, executor, _only(ExchangeMedium(medium)), over).start()
 
 
 def change_write_protection(unit: "LogicalUnit", *, read_only: bool) -> None:

@@ -51,9 +51,15 @@ def _unrecovered(unit: "LogicalUnit", row: CommandDescriptor) -> MediumFailure |
 
 def _medium_state(unit: "LogicalUnit", state: MediumWork | MediumFailure | None) -> SenseData | None:
     if not unit.medium_present:
-        return SenseData(sense=Sense.MEDIUM_NOT_PRESENT)
+        return SenseData(sense=_absence(unit))
     if state is not None:
         return state.sense_data
     if not unit.started:
         return SenseData(sense=Sense.LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED)
     return None
+
+
+def _absence(unit: "LogicalUnit") -> Sense:
+    if not unit.device_type.is_drive:
+        return Sense.MEDIUM_NOT_PRESENT
+    return Sense.MEDIUM_NOT_PRESENT_TRAY_OPEN if unit.tray_open else Sense.MEDIUM_NOT_PRESENT_TRAY_CLOSED

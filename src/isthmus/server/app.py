@@ -18,6 +18,7 @@ from isthmus.iscsi.login_policy import Authentication, LoginCompleted
 from isthmus.iscsi.parameters import Keepalive, Offers
 from isthmus.iscsi.text import TextExchange
 from isthmus.scsi.copy.manager import CopyServices
+from isthmus.scsi.device_type import CD_DVD, DISK
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.nexus import LunMapping
@@ -35,7 +36,7 @@ from isthmus.server.serve_settings import apply_attributes, copies
 from isthmus.server.state_directory import StateDirectory, default_state_directory
 from isthmus.server.stopping import drain, log_internal_error, stop_or_exit
 from isthmus.server.unit_watch import UnitWatch
-from isthmus.server.units import close_units, open_units, withdraw_units
+from isthmus.server.units import close_units, is_in_drive, open_units, withdraw_units
 from isthmus.target import portal_group
 from isthmus.target.target_node import TargetNode
 
@@ -69,13 +70,17 @@ def make_units(options: ServeOptions, backstores: Sequence[Backstore]) -> list[L
     store = StateDirectory(options.state_directory or default_state_directory())
     services = CopyServices(randomness=secrets.token_bytes, clock=time.monotonic)
     identities = [
-        UnitIdentity.derived(f"{machine_identity()} {options.target_name} {backstore.identity}")
-        for backstore in backstores
+        UnitIdentity.derived(
+            f"{machine_identity()} {options.target_name} {backstore.identity}",
+            product=(CD_DVD if is_in_drive(unit) else DISK).product,
+        )
+        for unit, backstore in zip(options.units, backstores, strict=True)
     ]
     units = [
         LogicalUnit(
-            keyed(backstore, store, identity.serial, encrypt=options.encrypt),
-            block_length=options.block_length,
+            keyed(backstore, store, identity.serial, encrypt=options.encrypt and not is_in_drive(unit)),
+            device_type=CD_DVD if is_in_drive(unit) else DISK,
+            block_length=None if is_in_drive(unit) else options.block_length,
             physical_block_length=options.physical_block_length,
             read_only=options.read_only,
             removable=options.removable,
@@ -87,10 +92,10 @@ def make_units(options: ServeOptions, backstores: Sequence[Backstore]) -> list[L
             erase_rate=options.erase_rate,
             accept_lost_reservations=options.replace_lost_reservations,
         )
-        for backstore, identity in zip(backstores, identities, strict=True)
+        for unit, backstore, identity in zip(options.units, backstores, identities, strict=True)
     ]
-    for unit in units:
-        apply_attributes(unit, options.attributes)
+    for made in units:
+        apply_attributes(made, options.attributes)
     return units
 
 

@@ -1,6 +1,8 @@
 """The backstores of the configuration as they run: storage that is open, and the logical unit over it."""
 
 import asyncio
+import contextlib
+import dataclasses
 import enum
 import secrets
 import time
@@ -10,8 +12,10 @@ from functools import partial
 from typing import Final, TypeVar
 
 from isthmus import events
+from isthmus.backstores.base import Backstore as Storage
 from isthmus.backstores.base import Capabilities
 from isthmus.backstores.registry import BackstoreSpec, open_backstore
+from isthmus.backstores.tray import Tray
 from isthmus.config.model import Backstore, BackstoreKey
 from isthmus.errors import BackstoreError, ConfigurationError
 from isthmus.scsi import online_change
@@ -33,6 +37,7 @@ from isthmus.server.unit_settings import (
     attribute,
     block_length_of,
     capabilities_of,
+    device_type_of,
     identity_of,
     limits_of,
     mode_defaults_of,
@@ -104,7 +109,7 @@ class Disk:
 
     def _apply_mode_defaults(self, unit: LogicalUnit) -> bool:
         """Whether a mode parameter has changed."""
-        cached = bool(attribute(self.settings, "emulate_write_cache"))
+        cached = bool(attribute(self.settings, "emulate_write_cache")) and not unit.device_type.is_drive
         changed = unit.mode.offer_write_cache(unit.backstore.write_back or cached)
         return unit.mode.set_defaults(mode_defaults_of(self.settings)) or changed
 
@@ -246,10 +251,10 @@ class Disks:
 
     def _make(self, settings: Backstore, *, create: bool, lost: LostReservations = LostReservations.REFUSE) -> Disk:
         """Runs on a thread: nobody else knows of the unit yet."""
-        storage = open_backstore(_spec(settings, create=create))
+        storage = _open_storage(settings, create=create)
         try:
             block_length = block_length_of(settings)
-            if storage.size % block_length and not storage.pass_through:
+            if storage.size % block_length and not (storage.pass_through or settings.is_drive):
                 raise ConfigurationError(
                     f"{settings.key}: {storage.size} bytes are not a whole number of {block_length}-byte blocks",
                     f"make them {storage.size + -storage.size % block_length}",
@@ -264,7 +269,8 @@ class Disks:
             storage = keyed(storage, self._state, settings.unit_serial, encrypt=encrypt)
             unit = LogicalUnit(
                 storage,
-                table=PASS_THROUGH if storage.pass_through else DISK_COMMANDS,
+                device_type=device_type_of(settings),
+                table=PASS_THROUGH if storage.pass_through else None,
                 block_length=block_length,
                 read_only=settings.read_only,
                 identity=identity_of(settings),
@@ -276,7 +282,7 @@ class Disks:
                 call_later=_call_later,
             )
             apply_groups(unit, settings)
-            unit.medium_present = bool(attribute(settings, "medium_present"))
+            unit.medium_present &= bool(attribute(settings, "medium_present"))
             disk = Disk(settings, unit, table=unit.table, possible=storage.capabilities)
             disk.apply_attributes()
         except BaseException:
@@ -311,6 +317,38 @@ class Disks:
     def set_settings(self, settings: Backstore) -> None:
         """What the running unit does not depend on."""
         self._disks[settings.key].settings = settings
+
+    async def exchange_medium(self, settings: Backstore) -> None:
+        """Another medium in a drive (`settings` has another path, and nothing else that differs), or none.
+
+        Raises `ConfigurationError`, and what was in the drive stays there.
+        """
+        disk = self._disks[settings.key]
+        if disk.unit is not None:
+            medium = await self._open_medium(settings)
+            try:
+                before = await self._exchange(disk.unit, medium, present=bool(attribute(settings, "medium_present")))
+            except ConfigurationError:
+                await _let_go(medium)
+                raise
+            await _let_go(before)
+        disk.settings = settings
+
+    async def _open_medium(self, settings: Backstore) -> Storage | None:
+        try:
+            return await in_thread(lambda: _medium(settings), timeout=OPEN_SECONDS, too_late=_close_medium)
+        except TimeoutError:
+            raise ConfigurationError(
+                f"{settings.path} did not open within {OPEN_SECONDS:.0f} s", "see whether its storage answers"
+            ) from None
+        except BackstoreError as error:
+            raise ConfigurationError(f"{settings.key}: {error}") from error
+
+    async def _exchange(self, unit: LogicalUnit, medium: Storage | None, *, present: bool) -> Storage | None:
+        over: asyncio.Future[Storage | None] = asyncio.get_running_loop().create_future()
+        online_change.exchange_medium(unit, medium, self._executor, over.set_result, present=present)
+        # Until then the drive has no medium for anybody. What it waits for is a read that was under way.
+        return await over
 
     async def resize(self, settings: Backstore) -> None:
         """Another size, while the disk is in use; raises `ConfigurationError`, and it keeps its size."""
@@ -423,6 +461,29 @@ async def _idle(unit: LogicalUnit) -> None:
     tasks = list(unit.task_set)
     unit.task_set.when_ended(tasks, lambda: unit.grants.when_idle(done))
     await idle
+
+
+def _open_storage(settings: Backstore, *, create: bool) -> Storage:
+    if settings.is_drive:
+        return Tray(str(settings.key), _medium(settings))
+    return open_backstore(_spec(settings, create=create))
+
+
+def _medium(settings: Backstore) -> Storage | None:
+    """What is in a drive: nobody writes to it, so that it may be in others, too."""
+    spec = dataclasses.replace(_spec(settings, create=False), read_only=True)
+    return open_backstore(spec) if settings.path else None
+
+
+def _close_medium(medium: Storage | None) -> None:
+    if medium is not None:
+        medium.close()
+
+
+async def _let_go(medium: Storage | None) -> None:
+    """Of one that was only read from there is nothing to be lost."""
+    with contextlib.suppress(TimeoutError, BackstoreError):
+        await in_thread(partial(_close_medium, medium), timeout=CLOSE_SECONDS)
 
 
 def _spec(settings: Backstore, *, create: bool) -> BackstoreSpec:

@@ -142,6 +142,8 @@ class FileUnit:
     path: Path
     size: int | None = None
     """Bytes: what a file that is there must have, and what a missing one is made with; None takes what is there."""
+    in_drive: bool = False
+    """It is a CD or DVD in a drive, and only read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from isthmus.config.acl_changes import AclChange, RemoveAcl, SetAclAttributes
 from isthmus.config.changes import (
     BackstoreChange,
     Change,
+    ChangeMedium,
     CreateBackstore,
     CreateTarget,
     DeleteBackstore,
@@ -192,6 +193,8 @@ class Reconciler:
         settings = change.edit(self._disks[change.key].settings)
         if isinstance(change, ResizeBackstore):
             await self._disks.resize(settings)
+        elif isinstance(change, ChangeMedium):
+            await self._disks.exchange_medium(settings)
         elif isinstance(change, SetBackstoreAttributes):
             self._disks.set_attributes(settings)
         elif isinstance(change, SetAluaGroups):

@@ -15,6 +15,7 @@ def served_settings(attributes: Mapping[str, Value], unit: LogicalUnit) -> Backs
     storage = unit.backstore
     usual: dict[str, Value] = {
         "block_size": unit.block_length,
+        "device_type": "cd" if unit.device_type.is_drive else "disk",
         "physical_block_exponent": (unit.physical_block_length // unit.block_length).bit_length() - 1,
         "emulate_tpu": 1,
         "emulate_tpws": 1,
@@ -23,7 +24,7 @@ def served_settings(attributes: Mapping[str, Value], unit: LogicalUnit) -> Backs
         "removable": int(unit.removable),
     }
     return Backstore(
-        key=BackstoreKey(storage.kind, "served"),
+        key=BackstoreKey("fileio" if unit.device_type.is_drive else storage.kind, "served"),
         unit_serial="served",
         read_only=unit.read_only,
         write_back=storage.write_back,

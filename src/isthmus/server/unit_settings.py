@@ -10,6 +10,7 @@ from isthmus.config.model import Backstore
 from isthmus.scsi import online_change
 from isthmus.scsi.cdb_options import DPO, FUA, without_options, without_unmap
 from isthmus.scsi.command_table import CommandTable
+from isthmus.scsi.device_type import CD_DVD, DISK, DeviceType
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.limits import Limits
 from isthmus.scsi.logical_unit import LogicalUnit
@@ -21,6 +22,7 @@ __all__ = [
     "attribute",
     "block_length_of",
     "capabilities_of",
+    "device_type_of",
     "identity_of",
     "limits_of",
     "mode_defaults_of",
@@ -75,9 +77,14 @@ def block_length_of(settings: Backstore) -> int:
     return attribute(settings, "block_size")
 
 
+def device_type_of(settings: Backstore) -> DeviceType:
+    """What kind of device it is."""
+    return CD_DVD if settings.is_drive else DISK
+
+
 def identity_of(settings: Backstore) -> UnitIdentity:
     """The names of the disk: all follow from its serial number, as with LIO, so that it can move between the two."""
-    product = "VIRTUAL-DISK"
+    product = device_type_of(settings).product
     if attribute(settings, "emulate_model_alias"):
         product = "".join(char for char in settings.key.name if " " <= char <= "~")[:_PRODUCT_LENGTH] or product
     named = {field: text for field, name in _NAMES.items() if (text := str(settings.attribute(name)))}
@@ -94,9 +101,10 @@ def apply_shape(settings: Backstore, unit: LogicalUnit) -> None:
     unit.physical_block_length = max(unit.block_length, physical)
     unit.lowest_aligned_lba = attribute(settings, "lowest_aligned_lba")
     unit.rotation_rate = attribute(settings, "rotation_rate")
-    unit.removable = bool(attribute(settings, "removable"))
+    unit.removable = unit.device_type.is_drive or bool(attribute(settings, "removable"))
     online_change.change_write_protection(
-        unit, read_only=settings.read_only or bool(attribute(settings, "write_protect"))
+        unit,
+        read_only=unit.device_type.is_drive or settings.read_only or bool(attribute(settings, "write_protect")),
     )
 
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from isthmus.backstores.base import Backstore
 from isthmus.backstores.registry import BackstoreSpec, open_backstore
 from isthmus.errors import BackstoreError, ConfigurationError
+from isthmus.scsi.device_type import CD_DVD
 from isthmus.server.options import FileUnit, ServeOptions, Unit
 
-__all__ = ["close_units", "open_units", "withdraw_units"]
+__all__ = ["close_units", "is_in_drive", "open_units", "withdraw_units"]
 
 
 def open_units(options: ServeOptions) -> list[Backstore]:
@@ -22,7 +23,7 @@ def open_units(options: ServeOptions) -> list[Backstore]:
     opened: list[Backstore] = []
     try:
         for lun, unit in enumerate(options.units):
-            opened.append(_open(_spec(unit, lun, options), rotational=options.rotational))
+            opened.append(_open(_spec(unit, lun, options), unit, rotational=options.rotational))
     except BaseException:
         withdraw_units(opened)
         raise
@@ -48,13 +49,14 @@ def close_units(backstores: Sequence[Backstore]) -> None:
         raise BackstoreError(failures[0].errno, problem) from ExceptionGroup(problem, failures)
 
 
-def _open(spec: BackstoreSpec, *, rotational: bool) -> Backstore:
+def _open(spec: BackstoreSpec, unit: Unit, *, rotational: bool) -> Backstore:
     if spec.size is not None:
         _check_multiple(spec.path, spec.size, spec.block_length)
     backstore = open_backstore(spec)
     backstore.capabilities = dataclasses.replace(backstore.capabilities, rotational=rotational)
     try:
-        _check_multiple(spec.path, backstore.size, spec.block_length)
+        if not is_in_drive(unit):
+            _check_multiple(spec.path, backstore.size, spec.block_length)
     except ConfigurationError:
         backstore.withdraw()
         raise
@@ -62,16 +64,21 @@ def _open(spec: BackstoreSpec, *, rotational: bool) -> Backstore:
 
 
 def _spec(unit: Unit, lun: int, options: ServeOptions) -> BackstoreSpec:
-    is_file = isinstance(unit, FileUnit)
+    is_file, in_drive = isinstance(unit, FileUnit), is_in_drive(unit)
     return BackstoreSpec(
         kind=_kind(unit),
         path=str(unit.path) if isinstance(unit, FileUnit) else f"{options.target_name}:ram{lun}",
         size=unit.size,
         create=is_file and unit.size is not None,
-        read_only=options.read_only,
+        read_only=options.read_only or in_drive,
         write_back=options.write_back,
-        block_length=options.block_length,
+        block_length=CD_DVD.block_lengths[0] if in_drive else options.block_length,
     )
+
+
+def is_in_drive(unit: Unit) -> bool:
+    """Whether the unit is a drive with a file in it."""
+    return isinstance(unit, FileUnit) and unit.in_drive
 
 
 def _kind(unit: Unit) -> str:

@@ -14,6 +14,7 @@ from isthmus.backstores.operations import (
     CompareAndWrite,
     Copy,
     Discard,
+    ExchangeMedium,
     Flush,
     FollowSize,
     MapStatus,
@@ -30,6 +31,7 @@ from isthmus.backstores.operations import (
     first_difference,
 )
 from isthmus.backstores.ramdisk import RamdiskBackstore
+from isthmus.backstores.tray import Tray
 from isthmus.errors import BackstoreError
 
 MAPPED, DEALLOCATED = Provisioning.MAPPED, Provisioning.DEALLOCATED
@@ -317,3 +319,13 @@ def test_operations_that_change_their_extent(operation: BlockOperation) -> None:
 def test_a_discard_changes_its_ranges_alone() -> None:
     """Not what lies between them."""
     assert Discard(((0, 512), (4096, 512))).changes == ((0, 512), (4096, 512))
+
+
+def test_another_medium() -> None:
+    """It is put into a tray while nothing else goes on; what was there is given back."""
+    disc = RamdiskBackstore("disc", 4096)
+    tray, operation = Tray("drive"), ExchangeMedium(disc)
+    assert (operation.exclusive, operation.extent, operation.exceeds(0)) == (True, (0, 1 << 80), False)
+    assert operation.run(tray) is None
+    assert tray.medium is disc
+    assert ExchangeMedium(None).run(tray) is disc

@@ -194,6 +194,13 @@ def test_removable(served: list[ServeOptions]) -> None:
     assert served[0].removable
 
 
+def test_cdrom(served: list[ServeOptions]) -> None:
+    """Discs come behind the disks."""
+    assert run(["serve", "--cdrom", "a.iso", "disk.img", "--ram", "1M"]) == 0
+    disk, _, disc = served[0].units
+    assert (disk, disc) == (FileUnit(path=Path("disk.img")), FileUnit(path=Path("a.iso"), in_drive=True))
+
+
 def test_physical_block_size(served: list[ServeOptions]) -> None:
     """What the storage says, or what the operator says."""
     assert run(["serve", "disk.img"]) == 0

@@ -6,6 +6,7 @@ import pytest
 
 from isthmus.config.changes import (
     Change,
+    ChangeMedium,
     CreateBackstore,
     CreateTarget,
     DeleteBackstore,
@@ -49,6 +50,7 @@ BEFORE = Configuration(
     ("change", "after"),
     [
         (ResizeBackstore(key=DISK, old_size=4096, size=8192), dataclasses.replace(STORE, size=8192)),
+        (ChangeMedium(key=DISK, old="/srv/disk01", path="/srv/b"), dataclasses.replace(STORE, path="/srv/b")),
         (
             SetBackstoreAttributes(key=DISK, old={}, attributes={"emulate_caw": 0}),
             dataclasses.replace(STORE, attributes={"emulate_caw": 0}),
@@ -104,6 +106,7 @@ def test_discovery_authentication_is_replaced() -> None:
             "+ /backstores/fileio/disk01",
         ),
         (DeleteBackstore(key=OTHER), "- /backstores/ramdisk/scratch"),
+        (ChangeMedium(key=DISK, old="", path="/srv/b"), "~ /backstores/fileio/disk01 medium: none -> /srv/b"),
         (
             ResizeBackstore(key=DISK, old_size=None, size=8192),
             "~ /backstores/fileio/disk01 size: as it is -> 8192 bytes",

@@ -7,7 +7,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from isthmus.config.acl_changes import AclChange, AddMappedLun, RemoveMappedLun
-from isthmus.config.changes import BackstoreChange, Change, CreateBackstore, CreateTarget, DeleteBackstore, DeleteTarget
+from isthmus.config.changes import (
+    BackstoreChange,
+    Change,
+    ChangeMedium,
+    CreateBackstore,
+    CreateTarget,
+    DeleteBackstore,
+    DeleteTarget,
+)
 from isthmus.config.diff import diff
 from isthmus.config.group_changes import AddLun, AddPortal, EnableGroup, GroupChange, RemoveLun, RemovePortal
 from isthmus.config.model import (
@@ -198,3 +206,22 @@ def test_the_acl_of_a_change_is_named() -> None:
     new = configuration(target(ONE, acls=(NodeAcl(name=HOST),)))
     changes = [change for change in diff(configuration(target(ONE)), new) if isinstance(change, AclChange)]
     assert [str(change) for change in changes] == [f"+ /iscsi/{ONE}/tpg1/acls/{HOST}"]
+
+
+def test_another_medium_is_the_same_drive() -> None:
+    """What is in a drive changes while it is used; the path of a disk makes another disk of it."""
+    for attributes, changes in (({"device_type": "cd"}, [ChangeMedium]), ({}, [DeleteBackstore, CreateBackstore])):
+        store = Backstore(key=DISK, path="/srv/a", unit_serial="1", attributes=attributes)
+        before = Configuration(backstores={DISK: store})
+        after = Configuration(backstores={DISK: dataclasses.replace(store, path="/srv/b")})
+        plan = diff(before, after)
+        assert [type(change) for change in plan] == changes
+        assert reduce(lambda present, change: change.apply(present), plan, before) == after
+
+
+def test_another_type_is_another_device() -> None:
+    """Initiators cannot be told that their disk is a drive now."""
+    store = Backstore(key=DISK, path="/srv/a", unit_serial="1")
+    drive = dataclasses.replace(store, attributes={"device_type": "cd"})
+    plan = diff(Configuration(backstores={DISK: store}), Configuration(backstores={DISK: drive}))
+    assert [type(change) for change in plan] == [DeleteBackstore, CreateBackstore]

@@ -17,6 +17,7 @@ from isthmus.config.model import (
     Target,
     secret_bytes,
 )
+from isthmus.config.setting_kinds import Value
 from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
 
@@ -83,7 +84,7 @@ def test_secrets_do_not_show() -> None:
         (lambda: PortalGroup(tag=0), "cannot be the tag"),
         (lambda: AluaGroup(name="x", alua_group_id=70000), "cannot identify"),
         (lambda: Chap(password="x" * 256), "longer than 255 bytes"),
-        (lambda: Backstore(key=DISK, unit_serial="1", attributes={"block_size": 1024}), "not one of 512, 4096"),
+        (lambda: Backstore(key=DISK, unit_serial="1", attributes={"block_size": 1024}), "not one of 512, 2048, 4096"),
         (lambda: PortalGroup(tag=1, portals=(Portal("::1"), Portal("[::1]"))), "is there twice"),
         (lambda: PortalGroup(tag=1, luns=(Lun(number=1, backstore=DISK),) * 2), "LUN 1 is there twice"),
         (lambda: NodeAcl(name=INITIATOR, mapped_luns=(MappedLun(number=1, tpg_lun=0),) * 2), "is there twice"),
@@ -170,3 +171,34 @@ def test_what_is_shared_with_a_valid_configuration_is_not_checked_again() -> Non
         Configuration(backstores=valid.backstores, targets={name: Target(name=name, portal_groups=(group,))}).check(
             valid
         )
+
+
+def drive(kind: str = "fileio", **attributes: Value) -> Backstore:
+    """A drive with a disc of 4096 bytes, as somebody says."""
+    key = BackstoreKey(kind, "cd0")
+    return Backstore(
+        key=key, path="/srv/a.iso", size=4096, unit_serial="1", attributes={"device_type": "cd", **attributes}
+    )
+
+
+def test_a_drive() -> None:
+    """It has blocks of 2048 bytes, no cache, and no size of its own."""
+    store = drive()
+    assert (store.is_drive, store.size, store.attribute("block_size")) == (True, None, 2048)
+    assert store.attribute("emulate_write_cache") == 0
+    assert drive(block_size=2048) == store
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "complaint"),
+    [
+        ("fileio", {"block_size": 512}, "have no 512 bytes"),
+        ("fileio", {"encrypt": 1}, "cannot be encrypted"),
+        ("ramdisk", {}, "cannot be a drive"),
+        ("fileio", {"device_type": "disk", "block_size": 2048}, "have no 2048 bytes"),
+    ],
+)
+def test_what_is_no_drive(kind: str, attributes: dict[str, Value], complaint: str) -> None:
+    """A disk has other blocks; memory, and what is encrypted, is no disc."""
+    with pytest.raises(ConfigurationError, match=complaint):
+        drive(kind, **attributes)

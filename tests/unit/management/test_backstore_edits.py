@@ -12,6 +12,19 @@ from isthmus.names import IscsiName
 NAME = IscsiName("iqn.2026-05.com.example:storage01")
 DISK = BackstoreKey("fileio", "disk01")
 
+DRIVE = BackstoreKey("fileio", "cd0")
+
+
+def drive(name: str, path: str) -> Backstore:
+    """A drive with a file in it."""
+    attributes = {"device_type": "cd"}
+    return Backstore(key=BackstoreKey("fileio", name), path=path, unit_serial=name, attributes=attributes)
+
+
+def with_drive(configuration: Configuration) -> Configuration:
+    """And a drive."""
+    return edits.create_backstore(configuration, drive("cd0", "/srv/a.iso"))
+
 
 @pytest.fixture
 def configuration() -> Configuration:
@@ -62,8 +75,12 @@ WRONG: list[tuple[Callable[[Configuration], Configuration], str]] = [
     ),
     (lambda c: edits.delete_backstore(c, BackstoreKey("block", "x")), "there is no /backstores/block/x"),
     (lambda c: edits.set_backstore_attributes(c, DISK, {"emulate_tpu": 7}), "neither 1 nor 0"),
-    (lambda c: edits.set_backstore_attributes(c, DISK, {"block_size": 1024}), "not one of 512, 4096"),
+    (lambda c: edits.set_backstore_attributes(c, DISK, {"block_size": 1024}), "not one of 512, 2048, 4096"),
     (lambda c: edits.set_backstore_size(c, DISK, 0), "cannot have 0 bytes"),
+    (lambda c: edits.set_backstore_medium(c, DISK, "/srv/a.iso"), "is no drive"),
+    (lambda c: edits.set_backstore_size(with_drive(c), DRIVE, 4096), "is a drive"),
+    (lambda c: edits.set_backstore_medium(with_drive(c), DRIVE, "/srv/disk01.img"), "uses /srv/disk01.img"),
+    (lambda c: edits.create_backstore(c, drive("cd0", "/srv/disk01.img")), "uses /srv/disk01.img"),
 ]
 
 
@@ -74,3 +91,12 @@ def test_what_cannot_be_done_is_refused(
     """One error that names the thing, and nothing is changed."""
     with pytest.raises(ConfigurationError, match=complaint):
         edit(configuration)
+
+
+def test_another_medium(configuration: Configuration) -> None:
+    """A file goes into a drive, which then has a medium again; drives may share one, as nobody writes."""
+    configuration = edits.set_backstore_attributes(with_drive(configuration), DRIVE, {"medium_present": 0})
+    configuration = edits.create_backstore(configuration, drive("cd1", "/srv/b.iso"))
+    changed = edits.backstore_of(edits.set_backstore_medium(configuration, DRIVE, "/srv/b.iso"), DRIVE)
+    assert (changed.path, changed.attribute("medium_present")) == ("/srv/b.iso", 1)
+    assert edits.backstore_of(edits.set_backstore_medium(configuration, DRIVE, ""), DRIVE).path == ""

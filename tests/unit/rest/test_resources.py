@@ -50,6 +50,20 @@ A_LIFE: list[tuple[str, str, object, list[str]]] = [
 ]
 
 
+async def test_a_drive(tmp_path: Path) -> None:
+    """A file goes in and out while the drive is there; what is not there does not."""
+    (tmp_path / "a.iso").write_bytes(bytes(4096))
+    place = "/v1/backstores/fileio/cd0"
+    async with running_api() as api:
+        new = {"kind": "fileio", "name": "cd0", "attributes": {"device_type": "cd"}}
+        assert (await api.ask("POST", "/v1/backstores", new)).status == 200
+        for path, status in ((f"{tmp_path}/a.iso", 200), (f"{tmp_path}/b.iso", 422), ("", 200)):
+            answer = await api.ask("PATCH", place, {"path": path})
+            assert answer.status == status, answer.text
+            if status == 200:
+                assert f"medium: {'none' if path else f'{tmp_path}/a.iso'} -> {path or 'none'}" in str(answer.value)
+
+
 async def test_the_life_of_everything() -> None:
     """Created, changed and deleted, by one request each; what nobody named is the same afterwards."""
     async with running_api() as api:

@@ -3,16 +3,26 @@ import errno
 
 import pytest
 
+from isthmus.backstores.base import Backstore
 from isthmus.backstores.operations import Barrier, Read, Resize, Write
 from isthmus.backstores.ramdisk import RamdiskBackstore
 from isthmus.errors import BackstoreError, ConfigurationError
 from isthmus.scsi.identity import UnitIdentity
 from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.nexus import LunMapping, Nexus
-from isthmus.scsi.online_change import change_identity, change_medium, change_write_protection, follow_size, resize
+from isthmus.scsi.online_change import (
+    change_identity,
+    change_medium,
+    change_write_protection,
+    exchange_medium,
+    follow_size,
+    resize,
+)
 from isthmus.scsi.sense import Sense, SenseData
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Task
+from tests.support.drive import bench as drive_bench
+from tests.support.drive import drive
 from tests.support.scsi import Bench, HeldExecutor, make_unit, read_10, sense_of, write_10
 
 BLOCK = 512
@@ -373,3 +383,53 @@ def test_a_medium_that_an_initiator_has_locked_in(bench: Bench) -> None:
     with pytest.raises(ConfigurationError, match=bench.nexus.initiator_name):
         change_medium(bench.unit, present=False)
     assert bench.unit.medium_present
+
+
+def exchanged(target: Bench, num_blocks: int, **how: bool) -> list[Backstore | None]:
+    """Put another disc in, or none; gives what was taken out so far."""
+    out: list[Backstore | None] = []
+    disc = RamdiskBackstore("other", num_blocks * 2048) if num_blocks else None
+    exchange_medium(target.unit, disc, target.executor, out.append, **how)
+    return out
+
+
+def test_another_medium() -> None:
+    """Initiators hear that the medium has changed, and find the other one."""
+    target = drive_bench(64)
+    [before] = exchanged(target, 32)
+    assert before is not None
+    assert before.size == 64 * 2048
+    assert sense(target) == (6, 0x28, 0x00)
+    assert sense(target) is None
+    assert target.run(READ_CAPACITY).data_in == (31).to_bytes(4) + (2048).to_bytes(4)
+    (grant,) = target.nexus.grants.values()
+    assert (grant.reads, grant.num_blocks) == (True, 32)
+
+
+def test_no_medium() -> None:
+    """What is taken out leaves an empty tray, which is closed; so does what is not to be seen."""
+    for target, how in ((drive_bench(64), {}), (drive_bench(64), {"present": False})):
+        assert len(exchanged(target, 32 if how else 0, **how)) == 1
+        assert sense(target) == (2, 0x3A, 0x01)
+
+
+def test_a_medium_is_changed_when_nothing_is_read() -> None:
+    """A read that is under way ends on the medium that it has begun on; meanwhile nothing is in the drive."""
+    target = Bench(unit=drive(64), executor=HeldExecutor())
+    task = target.start(read_10(0, 1))
+    out = exchanged(target, 32)
+    assert (out, sense(target)) == ([], (2, 0x3A, 0x01))
+    executor(target).finish_all()
+    assert target.owner.status(task) is Status.GOOD
+    assert len(out) == 1
+    assert sense(target) == (6, 0x28, 0x00)
+
+
+def test_a_medium_that_is_locked_in_is_not_changed() -> None:
+    """It is asked for instead."""
+    target = drive_bench(64)
+    target.unit.prevent_removal.add(target.nexus)
+    with pytest.raises(ConfigurationError, match="prevents the removal"):
+        exchanged(target, 32)
+    assert sense(target) is None
+    assert target.unit.num_blocks == 64

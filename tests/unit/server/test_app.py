@@ -4,10 +4,11 @@ import pytest
 
 from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
+from isthmus.scsi.device_type import CD_DVD, DISK
 from isthmus.server import app
 from isthmus.server.listener import bind
 from isthmus.server.options import ChapCredential, FileUnit, MemoryUnit, Portal, Secret, ServeOptions, Unit
-from isthmus.server.units import open_units, withdraw_units
+from isthmus.server.units import close_units, open_units, withdraw_units
 
 NAME = IscsiName("iqn.2026-01.com.example:disks")
 
@@ -89,3 +90,15 @@ def test_chap_is_asked_for_if_there_is_a_credential(tmp_path: Path) -> None:
     assert asked.lookup is not None
     assert (asked.lookup("db"), asked.lookup("web")) == (b"secretsecret", None)
     assert (asked.mutual_user, asked.mutual_secret) == ("disks", b"othersecrets")
+
+
+def test_a_disc_is_in_a_drive(tmp_path: Path) -> None:
+    """Beside a disk, each is what it is."""
+    image = tmp_path / "a.iso"
+    image.write_bytes(bytes(4096))
+    chosen = options(MemoryUnit(size=4096), FileUnit(path=image, in_drive=True), state=tmp_path)
+    backstores = open_units(chosen)
+    disk, drive = app.make_units(chosen, backstores)
+    assert (disk.device_type, disk.identity.product, disk.num_blocks) == (DISK, "VIRTUAL-DISK", 8)
+    assert (drive.device_type, drive.identity.product, drive.num_blocks) == (CD_DVD, "VIRTUAL-CDROM", 2)
+    close_units(backstores)

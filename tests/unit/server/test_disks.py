@@ -13,11 +13,13 @@ from isthmus.config.model import Backstore, BackstoreKey
 from isthmus.engine.workers import WorkerPool
 from isthmus.errors import BackstoreError, ConfigurationError
 from isthmus.scsi.block_executor import ImmediateExecutor
+from isthmus.scsi.device_type import CD_DVD
 from isthmus.scsi.spc.persistent_reservations import PersistentReservations, Registrant
 from isthmus.scsi.spc.reservation_record import encode, forget_damaged_reservations
 from isthmus.scsi.state_store import RESERVATIONS, MemoryStateStore
 from isthmus.server import disks as module
 from isthmus.server.disks import Disks, LostReservations
+from tests.support.scsi import make_nexus
 
 KEY = BackstoreKey("fileio", "a")
 
@@ -229,3 +231,57 @@ def test_a_record_that_can_be_read_is_not_forgotten() -> None:
     state.save("a", RESERVATIONS, whole)
     forget_damaged_reservations(state, "a")
     assert state.load("a", RESERVATIONS) == whole
+
+
+def drive(path: Path | None, **attributes: Any) -> Backstore:
+    """A drive with that file in it, or nothing."""
+    name = "" if path is None else str(path)
+    return Backstore(key=KEY, path=name, unit_serial="a", attributes={"device_type": "cd", **attributes})
+
+
+def disc(path: Path, name: str, num_blocks: int) -> Path:
+    """A file that goes into a drive."""
+    (path / name).write_bytes(bytes(2048 * num_blocks))
+    return path / name
+
+
+async def test_what_is_in_a_drive(disks: Disks, tmp_path: Path) -> None:
+    """A file, of which a last block that is not whole does not count, another, nothing, and a file again."""
+    first, second = disc(tmp_path, "a.iso", 4), disc(tmp_path, "b.iso", 8)
+    with first.open("ab") as file_:
+        file_.write(b"x")
+    await disks.create(drive(first))
+    unit = disks.unit(KEY)
+    assert unit is not None
+    assert (unit.device_type, unit.block_length, unit.num_blocks, unit.read_only) == (CD_DVD, 2048, 4, True)
+    assert (unit.removable, unit.identity.product) == (True, "a")
+    for path, num_blocks in ((second, 8), (None, 0), (first, 4)):
+        await disks.exchange_medium(drive(path))
+        assert (unit.num_blocks, unit.medium_present) == (num_blocks, num_blocks > 0)
+        assert disks[KEY].settings == drive(path)
+
+
+async def test_what_cannot_be_put_in(disks: Disks, tmp_path: Path) -> None:
+    """What is not there, and anything while an initiator has locked the drive: what is in there stays."""
+    first, second = disc(tmp_path, "a.iso", 4), disc(tmp_path, "b.iso", 8)
+    await disks.create(drive(first))
+    unit = disks.unit(KEY)
+    assert unit is not None
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        await disks.exchange_medium(drive(tmp_path / "c.iso"))
+    unit.prevent_removal.add(make_nexus(unit))
+    with pytest.raises(ConfigurationError, match="prevents the removal"):
+        await disks.exchange_medium(drive(second))
+    assert (unit.num_blocks, unit.medium_present, disks[KEY].settings) == (4, True, drive(first))
+
+
+async def test_a_medium_that_is_not_to_be_seen(disks: Disks, tmp_path: Path) -> None:
+    """It is in there, and is found when the attribute says so."""
+    first = disc(tmp_path, "a.iso", 4)
+    await disks.create(drive(None, medium_present=0))
+    await disks.exchange_medium(drive(first, medium_present=0))
+    unit = disks.unit(KEY)
+    assert unit is not None
+    assert (unit.medium_present, unit.num_blocks) == (False, 4)
+    disks.set_attributes(drive(first))
+    assert unit.medium_present

@@ -1,8 +1,10 @@
 """What the attributes do that say what a disk is called and looks like: one test for each, named after it."""
 
 import struct
+from pathlib import Path
 from typing import Any
 
+from isthmus.config.model import Backstore, BackstoreKey
 from isthmus.initiator import cdb
 from isthmus.scsi.sense import Sense
 from tests.support.effects import BLOCK, Bench, bench, mode_page
@@ -188,3 +190,16 @@ async def test_rotation_rate() -> None:
     async with bench() as tested:
         await changes(tested, "rotation_rate", 10000)
         assert (await tested.unit.vpd_page(0xB1))[4:6] == (10000).to_bytes(2)
+
+
+async def test_device_type(tmp_path: Path) -> None:
+    """A drive has a disc, which is only read."""
+    image = tmp_path / "a.iso"
+    image.write_bytes(bytes(4 * 2048))
+    store = Backstore(key=BackstoreKey("fileio", "a"), path=str(image), unit_serial="a")
+    async with bench(store, {"device_type": "cd"}) as tested:
+        data = await standard(tested)
+        assert (data[0], data[1]) == (0x05, 0x80)
+        assert await tested.sense(b"\x2a" + bytes(9)) is Sense.INVALID_COMMAND_OPERATION_CODE
+    async with bench(store) as tested:
+        assert (await standard(tested))[0] == 0

@@ -156,3 +156,11 @@ def test_closing_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> Non
         close_units(backstores)
     assert closed == [second]
     assert failed.value.errno == errno.EIO
+
+
+def test_a_disc_is_only_read(tmp_path: Path) -> None:
+    """Nor has it to be a whole number of blocks."""
+    path = disk(tmp_path, "a.iso", bytes(2048 * 3 + 512))
+    (disc,) = open_units(options(FileUnit(path=path, in_drive=True)))
+    assert disc.read_only
+    close_units([disc])

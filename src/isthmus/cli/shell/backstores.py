@@ -20,6 +20,7 @@ from isthmus.management.backstore_edits import (
     create_backstore,
     delete_backstore,
     set_backstore_attributes,
+    set_backstore_medium,
     set_backstore_size,
 )
 from isthmus.sizes import parse_size
@@ -99,6 +100,7 @@ class KindNode(Node):
         read_only: bool,
         wwn: str | None,
         options: Mapping[str, Value] = _NO_OPTIONS,
+        attributes: Mapping[str, Value] = _NO_OPTIONS,
     ) -> None:
         """Create a backstore of this kind."""
         key = BackstoreKey(self.kind, name)
@@ -110,6 +112,7 @@ class KindNode(Node):
             read_only=read_only,
             unit_serial=wwn or key.new_serial(),
             options=options,
+            attributes=attributes,
         )
         self.edit(create_backstore, backstore)
 
@@ -145,6 +148,7 @@ class FileKind(KindNode):
         write_back: str | None = None,
         sparse: str | None = None,
         wwn: str | None = None,
+        device_type: str | None = None,
     ) -> None:
         """Creates a FileIO storage object.
 
@@ -154,15 +158,29 @@ class FileKind(KindNode):
 
         "write_back" true (the default) acknowledges writes from the page cache; false makes each durable first.
 
+        "device_type" cd makes a drive, in which the file is a CD or DVD; "insert" and "eject" of the storage object
+        change what is in it.
+
         SEE ALSO
         ========
         delete
         """
         path = Path(file_or_dev).expanduser().absolute()
+        if device_type == "cd" and not path.exists():
+            raise ExecutionError(f"{path} does not exist")
+        attributes: dict[str, Value] = {} if device_type is None else {"device_type": device_type}
         length = self._length(path, None if size is None else parse_size(size))
         cached, takes_room = boolean(self, write_back, True), not boolean(self, sparse, True)
         with allocated(path, length) if takes_room and not path.exists() else contextlib.nullcontext():
-            self.add(name, path=str(path), size=length, write_back=cached, read_only=False, wwn=wwn)
+            self.add(
+                name,
+                path=str(path),
+                size=length,
+                write_back=cached,
+                read_only=False,
+                wwn=wwn,
+                attributes=attributes,
+            )
         self.say(f"Created fileio {name} with size {length}")
 
     def _length(self, path: Path, size: int | None) -> int:
@@ -348,6 +366,17 @@ class BackstoreNode(Node):
             raise ExecutionError(f"lost_reservations is one of {', '.join(_LOST)}")
         self.editor.daemon.start_backstore(self._key, lost_reservations)
         self.say(f"{self._key.name} runs.")
+
+    def ui_command_insert(self, file: str) -> None:
+        """Puts another file into a drive; initiators are told that the medium has changed."""
+        path = Path(file).expanduser().absolute()
+        self.edit(set_backstore_medium, self._key, str(path))
+        self.say(f"{path} is in {self._key.name}.")
+
+    def ui_command_eject(self) -> None:
+        """Takes out what is in a drive. Refused while an initiator has locked it in, which is asked to let it go."""
+        self.edit(set_backstore_medium, self._key, "")
+        self.say(f"{self._key.name} is empty.")
 
     def ui_command_resize(self, size: str, force: str | None = None) -> None:
         """Changes the size while initiators use it; they are told. A suffix k, m, g or t may follow the number.

@@ -79,6 +79,7 @@ def list_(*, as_json: bool) -> None:
 @click.option(
     "--from", "source", type=click.Path(path_type=Path, dir_okay=False), help="Copy this raw image or device into it."
 )
+@click.option("--cdrom", is_flag=True, help="A drive with the file as a CD or DVD in it; without a PATH an empty one.")
 @click.option("--read-only", is_flag=True, help="Nobody writes.")
 @click.option("--write-through", is_flag=True, help="Each write is durable before it is acknowledged.")
 @click.option("--serial", metavar="TEXT", help="The serial number (LIO's wwn).  [default: one is made up]")
@@ -94,6 +95,7 @@ def create(
     size: int | None,
     preallocate: bool,
     source: Path | None,
+    cdrom: bool,
     read_only: bool,
     write_through: bool,
     serial: str | None,
@@ -125,7 +127,7 @@ def create(
         write_back=key.kind == "fileio" and not write_through,
         read_only=read_only,
         unit_serial=serial or key.new_serial(),
-        attributes=dict(attributes),
+        attributes={**({"device_type": "cd"} if cdrom else {}), **dict(attributes)},
         options={**({"config": f"{handler}/{path or ''}"} if handler else {}), **dict(own)},
     )
     create_backstore(configuration(), wanted)  # A long copy should not end with what can be known before.
@@ -164,6 +166,27 @@ def resize(*, name: str, size: int, **options: bool) -> None:
     from isthmus.management.backstore_edits import set_backstore_size
 
     change(options, set_backstore_size, backstore_key(name, configuration()), size)
+
+
+@backstore.command("insert")
+@_BACKSTORE
+@click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@options_of_a_change
+def insert(*, name: str, path: Path, **options: bool) -> None:
+    """Put another file into a drive; initiators are told that the medium has changed."""
+    from isthmus.management.backstore_edits import set_backstore_medium
+
+    change(options, set_backstore_medium, backstore_key(name, configuration()), str(path.expanduser().absolute()))
+
+
+@backstore.command("eject")
+@_BACKSTORE
+@options_of_a_change
+def eject(*, name: str, **options: bool) -> None:
+    """Take out what is in a drive. Refused while an initiator has locked it in, which is asked to let it go."""
+    from isthmus.management.backstore_edits import set_backstore_medium
+
+    change(options, set_backstore_medium, backstore_key(name, configuration()), "")
 
 
 @backstore.command("start")

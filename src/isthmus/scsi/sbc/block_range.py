@@ -84,8 +84,11 @@ THIRTY_TWO: Final = CdbLayout(
 
 
 def check_range(unit: "LogicalUnit", layout: CdbLayout, lba: int, num_blocks: int) -> None:
-    """Refuse a run that exceeds the capacity of the medium; an empty run may start right behind the last block."""
-    if lba + num_blocks > unit.num_blocks:
+    """Refuse a run that exceeds the capacity of the medium; an empty run may start right behind the last block.
+
+    Without a medium there is no capacity, and the command will find the unit not ready.
+    """
+    if unit.medium_present and lba + num_blocks > unit.num_blocks:
         raise CheckCondition(Sense.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE, field=FieldPointer(layout.lba_byte))
 
 

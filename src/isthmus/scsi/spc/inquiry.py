@@ -30,9 +30,8 @@ _VERSION_DESCRIPTORS: Final = (
     0x00A0,  # SAM-5
     0x0960,  # iSCSI
     0x0460,  # SPC-4
-    0x04C0,  # SBC-3
 )
-"""Standards without a revision, in the order that SPC-5 §6.7.2 asks for: architecture, transport, primary, type."""
+"""Standards without a revision, in the order that SPC-5 §6.7.2 asks for: architecture, transport, primary; then the type's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +78,7 @@ def inquiry_without_unit(cdb: bytes) -> Response:
 
 
 def _standard_data(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
-    """Direct access block device, no protection; TPGS as the group of the target port has it; 3PC if it copies."""
+    """No protection; TPGS as the group of the target port has it; 3PC if it copies."""
     target_port_group_support = unit.alua.group_of(nexus.relative_target_port_id).access_type << 4
     third_party_copy = 0 if unit.copy_manager is None else _3PC
     rmb = _RMB if unit.removable else 0
@@ -98,5 +97,6 @@ def _standard_data(unit: "LogicalUnit", nexus: "Nexus") -> bytes:
         )
     )
     names = unit.identity.vendor_field + unit.identity.product_field + unit.identity.revision_field
-    versions = struct.pack(f">{len(_VERSION_DESCRIPTORS)}H", *_VERSION_DESCRIPTORS)
+    standards = (*_VERSION_DESCRIPTORS, unit.device_type.version_descriptor)
+    versions = struct.pack(f">{len(standards)}H", *standards)
     return (flags + names + short_text).ljust(58, b"\0") + versions.ljust(_STANDARD_LENGTH - 58, b"\0") + long_text

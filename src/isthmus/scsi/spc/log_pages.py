@@ -89,6 +89,8 @@ class LogPage:
     """In the order of their codes; None for a page that lists pages."""
     has_counters: bool = False
     """PC counts: the values can be the cumulative ones, or the default ones, which are 0."""
+    of_disks: bool = False
+    """It is about what is written, or a page of SBC."""
     is_measured: bool = False
     """The parameters are those of a measurement of space, which a backstore has to be able to make."""
 
@@ -212,6 +214,7 @@ _ROWS: Final = (
         name="Write Error Counters",
         source="SPC-5 §7.3.23",
         parameters=_write_errors,
+        of_disks=True,
         has_counters=True,
     ),
     LogPage(code=0x03, name="Read Error Counters", source="SPC-5 §7.3.15", parameters=_read_errors, has_counters=True),
@@ -223,13 +226,14 @@ _ROWS: Final = (
         name="Logical Block Provisioning",
         source="SBC-4 §6.4.5",
         parameters=_provisioning,
+        of_disks=True,
         is_measured=True,
     ),
     LogPage(code=0x0D, name="Temperature", source="SPC-5 §7.3.21", parameters=_temperature),
     LogPage(code=0x0E, name="Start-Stop Cycle Counter", source="SPC-5 §7.3.17", parameters=_start_stop_cycles),
     LogPage(code=0x0F, name="Application Client", source="SPC-5 §7.3.4", parameters=_application_client),
     LogPage(code=0x10, name="Self-Test Results", source="SPC-5 §7.3.16", parameters=_self_test_results),
-    LogPage(code=0x15, name="Background Scan", source="SBC-4 §6.4.2", parameters=_background_scan),
+    LogPage(code=0x15, name="Background Scan", source="SBC-4 §6.4.2", parameters=_background_scan, of_disks=True),
     LogPage(
         code=0x19, name="General Statistics and Performance", source="SPC-5 §7.3.8", parameters=_general_statistics
     ),
@@ -240,10 +244,13 @@ _ROWS: Final = (
 LOG_PAGES: Final[Mapping[LogPageKey, LogPage]] = {page.key: page for page in sorted(_ROWS, key=lambda page: page.key)}
 """Every page, by page code and subpage code, in that order."""
 _WITHOUT_MEASUREMENTS: Final = {key: page for key, page in LOG_PAGES.items() if not page.is_measured}
+_OF_DRIVES: Final = {key: page for key, page in LOG_PAGES.items() if not page.of_disks}
 
 
 def log_pages_of(unit: "LogicalUnit") -> Mapping[LogPageKey, LogPage]:
     """The pages that `unit` has."""
+    if unit.device_type.is_drive:
+        return _OF_DRIVES
     if unit.backstore.capabilities.measures_space:
         return LOG_PAGES
     return _WITHOUT_MEASUREMENTS

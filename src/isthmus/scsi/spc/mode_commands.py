@@ -114,14 +114,20 @@ def mode_sense(unit: "LogicalUnit", task: Task) -> Response:
     """The header, a block descriptor unless that is disabled, and the pages."""
     command = task.command
     assert isinstance(command, ModeSense)
-    descriptor = b"" if command.disable_block_descriptors else _block_descriptor(unit, command)
+    bare = command.disable_block_descriptors or unit.device_type.is_drive
+    descriptor = b"" if bare else _block_descriptor(unit, command)
     keys = unit.mode.select(command.page_code, command.subpage)
     pages = b"".join(unit.mode.page(key, command.page_control) for key in keys)
-    device_specific = (_DPO_AND_FUA if has_dpo_and_fua(unit.table) else 0) | (
-        _WRITE_PROTECTED if unit.write_protected(task.nexus, task.lun) else 0
-    )
-    header = _header(command, device_specific, len(descriptor), len(pages))
+    header = _header(command, _device_specific(unit, task), len(descriptor), len(pages))
     return allocated(header + descriptor + pages, command.allocation_length)
+
+
+def _device_specific(unit: "LogicalUnit", task: Task) -> int:
+    """The DEVICE-SPECIFIC PARAMETER of SBC-4 §6.5.1; MMC-6 has it reserved, and no block descriptor."""
+    if unit.device_type.is_drive:
+        return 0
+    options = _DPO_AND_FUA if has_dpo_and_fua(unit.table) else 0
+    return options | (_WRITE_PROTECTED if unit.write_protected(task.nexus, task.lun) else 0)
 
 
 def _header(command: ModeSense, device_specific: int, descriptor_length: int, pages_length: int) -> bytes:

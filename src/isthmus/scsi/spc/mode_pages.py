@@ -8,7 +8,7 @@ the defaults where nothing was saved.
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -299,14 +299,20 @@ class ModePages:
     """The mode parameters of one logical unit."""
 
     def __init__(
-        self, *, write_back: bool, thresholds: bool = False, saved: Mapping[PageKey, bytes] = MappingProxyType({})
+        self,
+        *,
+        write_back: bool,
+        thresholds: bool = False,
+        saved: Mapping[PageKey, bytes] = MappingProxyType({}),
+        others: Iterable[ModePage] = (),
     ) -> None:
         """`write_back`: the backstore has a volatile cache (`Backstore.write_back`), so WCE means something.
 
         `thresholds`: the unit can be asked to warn before its storage is full. `saved`: the pages that were saved; of
-        each the fields count that can be changed now.
+        each the fields count that can be changed now. `others`: what the device type has beside `PAGES`.
         """
         self._formats = dict(_WITH_CACHE if write_back else _WITHOUT_CACHE)
+        self._formats |= {page.key: page for page in others}
         if not thresholds:
             del self._formats[_PROVISIONING]
         self._saved = {

@@ -159,28 +159,25 @@ def _stop(unit: "LogicalUnit", command: StartStopUnit) -> BackgroundSteps:
 def _eject(unit: "LogicalUnit", command: StartStopUnit) -> BackgroundSteps:
     """Likewise; to eject a medium that is not there is no error."""
     was_present = unit.medium_present
-    _set_medium(unit, present=False)
+    unit.move_medium(present=False, tray_open=True)
     if was_present and command.flush:
         try:
             yield Barrier(unit.backstore.size)
             yield Flush()
         except BackstoreError:
-            _set_medium(unit, present=True)
+            unit.move_medium(present=True)
             raise
 
 
 def _load(unit: "LogicalUnit", nexus: "Nexus") -> Response:
-    """Load the medium; the other nexuses hear that it may be another one."""
+    """Load the medium, if there is one; the other nexuses hear that it may be another one."""
     if not unit.medium_present:
-        _set_medium(unit, present=True)
-        unit.unit_attentions.establish_for_all(Sense.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED, but=nexus)
+        there_is_one = unit.num_blocks > 0 or not unit.device_type.is_drive
+        unit.move_medium(present=there_is_one)
+        if there_is_one:
+            unit.unit_attentions.establish_for_all(Sense.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED, but=nexus)
     _set_started(unit, started=True)
     return GOOD
-
-
-def _set_medium(unit: "LogicalUnit", *, present: bool) -> None:
-    unit.medium_present = present
-    unit.refresh_grants()
 
 
 def _set_started(unit: "LogicalUnit", *, started: bool) -> None:

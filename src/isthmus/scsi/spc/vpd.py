@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PAGES", "THIRD_PARTY_COPY", "VpdPage", "build_page", "has_page", "peripheral_device_type"]
 
-_DIRECT_ACCESS: Final = 0x00
-"""Peripheral qualifier 000b, device type 00h: a disk."""
 _NOT_CONNECTED: Final = 0x20
 """Peripheral qualifier 001b: the unit is there, but cannot be reached through this target port (SPC-5 §6.7.2)."""
 _BLOCK_PAGE_LENGTH: Final = 60
@@ -66,6 +64,8 @@ _PROTOCOL_ISCSI: Final = 5
 _PIV: Final = 0x80
 
 THIRD_PARTY_COPY: Final = 0x8F
+_OF_DISKS: Final = 0xB0
+"""From here on, what a page says depends on the device type; drives have none of these."""
 
 _PageBuilder = Callable[["LogicalUnit", "Nexus"], bytes]
 
@@ -89,12 +89,14 @@ def build_page(code: int, unit: "LogicalUnit", nexus: "Nexus") -> bytes:
 
 def peripheral_device_type(unit: "LogicalUnit", nexus: "Nexus") -> int:
     """PERIPHERAL QUALIFIER and PERIPHERAL DEVICE TYPE, the first byte of all that INQUIRY tells."""
-    return _DIRECT_ACCESS if is_connected(unit, nexus) else _NOT_CONNECTED | _DIRECT_ACCESS
+    return (0 if is_connected(unit, nexus) else _NOT_CONNECTED) | unit.device_type.code
 
 
 def has_page(unit: "LogicalUnit", code: int) -> bool:
     """Whether `unit` has the page `code`."""
-    return code in PAGES and (code != THIRD_PARTY_COPY or unit.copy_manager is not None)
+    if code == THIRD_PARTY_COPY:
+        return unit.copy_manager is not None
+    return code in PAGES and (code < _OF_DISKS or not unit.device_type.is_drive)
 
 
 def _supported_pages(unit: "LogicalUnit", _nexus: "Nexus") -> bytes:

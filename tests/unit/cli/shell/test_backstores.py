@@ -89,7 +89,7 @@ def test_what_cannot_be_is_said_in_one_line(typist: Typist, line: str, complaint
 def test_attributes_that_cannot_be_are_refused(typist: Typist) -> None:
     """A value out of range, and one that is only there for LIO's files."""
     typist.types("/backstores/ramdisk create r 64M")
-    assert "not one of 512, 4096" in typist.fails("/backstores/ramdisk/r set attribute block_size=1024")
+    assert "not one of 512, 2048, 4096" in typist.fails("/backstores/ramdisk/r set attribute block_size=1024")
     assert "read-only" in typist.fails("/backstores/ramdisk/r set attribute pi_prot_type=1")
 
 
@@ -131,3 +131,17 @@ def test_a_handler_that_nobody_has_yet(typist: Typist) -> None:
     assert store(typist, "user", "q").options["config"] == "qcow//srv/q.qcow2"
     assert "No such path" in typist.fails("/backstores/user: ls")
     assert "No such path" in typist.fails("/backstores/qcow ls")
+
+
+def test_a_drive(typist: Typist, tmp_path: Path) -> None:
+    """A file is in it from the start, and another later, or nothing."""
+    image = tmp_path / "a.iso"
+    image.write_bytes(bytes(4096))
+    assert "does not exist" in typist.fails(f"backstores/fileio create a {tmp_path}/no.iso device_type=cd")
+    typist.types(f"backstores/fileio create a {image} device_type=cd")
+    made = store(typist, "fileio", "a")
+    assert (made.is_drive, made.path, made.size) == (True, str(image), None)
+    typist.types("backstores/fileio/a eject")
+    assert store(typist, "fileio", "a").path == ""
+    typist.types(f"backstores/fileio/a insert {image}")
+    assert store(typist, "fileio", "a").path == str(image)

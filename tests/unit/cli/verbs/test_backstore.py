@@ -91,3 +91,16 @@ def test_what_only_a_kind_has(daemon: FakeDaemon, run: Run) -> None:
     """Goes through as it is."""
     run("backstore create ramdisk/a --size 1M --option nullio=1")
     assert daemon.running.backstores[BackstoreKey("ramdisk", "a")].options == {"nullio": "1"}
+
+
+def test_a_drive(daemon: FakeDaemon, run: Run, tmp_path: Path) -> None:
+    """A file goes in, and out."""
+    image = tmp_path / "a.iso"
+    image.write_bytes(bytes(4096))
+    run("backstore create fileio/a --cdrom")
+    assert (daemon.running.backstores[KEY].is_drive, daemon.running.backstores[KEY].path) == (True, "")
+    run(f"backstore insert fileio/a {image}")
+    assert daemon.running.backstores[KEY].path == str(image)
+    run("backstore eject fileio/a")
+    assert daemon.running.backstores[KEY].path == ""
+    run(f"backstore insert fileio/a {tmp_path}/missing.iso", status=2)
