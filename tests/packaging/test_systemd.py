@@ -73,7 +73,7 @@ def test_the_service_has_what_makes_it_safe() -> None:
     assert found["CapabilityBoundingSet"] == [""]
     assert found["ProtectSystem"] == ["strict"]
     assert found["DevicePolicy"] == ["closed"]
-    assert all(re.fullmatch(r"block-[a-z-]+ rw", value) for value in found["DeviceAllow"])
+    assert all(re.fullmatch(r"(block-[a-z-]+|char-s[gt]) rw", value) for value in found["DeviceAllow"])
     assert found["SystemCallFilter"][0] == "@system-service"
     assert found["Type"] == ["notify"]
     assert "WatchdogSec" in found
