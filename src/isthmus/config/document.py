@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from isthmus.config.indented import indented
+from isthmus.config.json_text import parse
 from isthmus.config.model import (
     Account,
     AluaGroup,
@@ -263,7 +264,7 @@ def load(text: str) -> tuple[Configuration, list[Remark]]:
     Raises `ConfigurationError` with the place of a syntax error, or of what makes no configuration at all.
     """
     try:
-        document = json.loads(text)
+        document = parse(text)
     except json.JSONDecodeError as error:
         raise ConfigurationError(
             f"the saved configuration is not JSON: line {error.lineno}, column {error.colno}: {error.msg}",

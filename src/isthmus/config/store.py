@@ -64,13 +64,18 @@ class ConfigurationStore:
         problems: list[str] = []
         for source in self._sources():
             try:
-                configuration, remarks = load(_read(source))
+                found = _fingerprint(source)
+                text = _read(source)
+                configuration, remarks = load(text)
             except (ConfigurationError, OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
                 problems.append(f"{source}: {error}")
                 continue
             if source != self.path and self.path.exists():
                 problems.append(f"the damaged file is kept as {self._set_aside()}")
-            self._dumper.dump(configuration)  # so that the first change need not write all of it anew
+            # So that the first change need neither read it again nor write all of it anew.
+            self._dumper.dump(configuration)
+            if source == self.path:
+                self._written = text, found
             return Loaded(configuration=configuration, source=source, remarks=tuple(remarks), problems=tuple(problems))
         if problems:
             raise ConfigurationError(

@@ -1,5 +1,6 @@
 """The routes of the control socket."""
 
+import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -10,6 +11,7 @@ from fastapi.responses import StreamingResponse
 
 import isthmus
 from isthmus.config.document import Dumper, read
+from isthmus.config.json_text import parse
 from isthmus.errors import ConfigurationError
 from isthmus.management.callers import Caller
 from isthmus.management.event_log import EventLog
@@ -77,29 +79,33 @@ def _add_configuration(app: FastAPI, service: Service, reload: Reload) -> None:
         text = await in_thread(lambda: dumper.dump(hide_secrets(running)), timeout=_READ_SECONDS)
         return Response(text, media_type="application/json", headers={"ETag": etag})
 
-    @app.put("/v1/configuration", openapi_extra=_body("The whole configuration."))
+    @app.put("/v1/configuration", response_model=ApplyReport, openapi_extra=_body("The whole configuration."))
     async def replace(
         request: Request, if_match: IfMatch = None, force: Force = False, dry_run: DryRun = False
-    ) -> ApplyReport:
+    ) -> Response:
         """Make another configuration the running one: all of it, or nothing."""
         revision = _stated(if_match)
         new = await _parsed(service, request, lambda document: read(document)[0])
-        return await service.replace(new, revision, force=force, dry_run=dry_run, who=caller_of(request))
+        return await _told(await service.replace(new, revision, force=force, dry_run=dry_run, who=caller_of(request)))
 
-    @app.patch("/v1/configuration", openapi_extra=_body("What is other: backstores and targets as a whole."))
+    @app.patch(
+        "/v1/configuration",
+        response_model=ApplyReport,
+        openapi_extra=_body("What is other: backstores and targets as a whole."),
+    )
     async def change(
         request: Request, if_match: IfMatch = None, force: Force = False, dry_run: DryRun = False
-    ) -> ApplyReport:
+    ) -> Response:
         """Replace, add and (`removed`) remove backstores and targets; the others stay."""
         revision = _stated(if_match)
         patch = await _parsed(service, request, read_patch)
         edit = partial(apply_patch, patch=patch)
-        return await service.edit(edit, revision, force=force, dry_run=dry_run, who=caller_of(request))
+        return await _told(await service.edit(edit, revision, force=force, dry_run=dry_run, who=caller_of(request)))
 
-    @app.post("/v1/configuration/reload")
-    async def reload_saved(request: Request) -> ApplyReport:
+    @app.post("/v1/configuration/reload", response_model=ApplyReport)
+    async def reload_saved(request: Request) -> Response:
         """Read the saved file again, and make it the running configuration."""
-        return await reload(caller_of(request))
+        return await _told(await reload(caller_of(request)))
 
 
 def _add_state(app: FastAPI, service: Service, version: VersionView) -> None:
@@ -142,9 +148,9 @@ async def _parsed(service: Service, request: Request, take: Callable[[Any], Any]
     """What `take` makes of the JSON value of the body."""
     body = await request.body()
 
-    def parse() -> Any:
+    def parsed() -> Any:
         try:
-            document = json.loads(body)
+            document = parse(body)
         except (ValueError, RecursionError):
             raise HTTPException(400, "the body is not JSON") from None
         if not isinstance(document, dict):
@@ -152,7 +158,13 @@ async def _parsed(service: Service, request: Request, take: Callable[[Any], Any]
         return take(document)
 
     with service.collector.rests():
-        return await in_thread(parse, timeout=_READ_SECONDS)
+        return await in_thread(parsed, timeout=_READ_SECONDS)
+
+
+async def _told(report: ApplyReport) -> Response:
+    """The report, which has a line for each of thousands of changes, made on a thread."""
+    text = await in_thread(lambda: json.dumps(dataclasses.asdict(report)), timeout=_READ_SECONDS)
+    return Response(text, media_type="application/json")
 
 
 def _stated(if_match: str | None) -> int | None:

@@ -134,16 +134,20 @@ class Reconciler:
 
         Storage that another backstore is still to let go of is opened in its turn. Raises `ConfigurationError`.
         """
-        changes = tuple(changes)
-        going = {change.key for change in changes if isinstance(change, DeleteBackstore)}
-        paths = {self._disks[key].settings.path for key in going}
-        await self._disks.prepare(
-            change.backstore
-            for change in changes
-            if isinstance(change, CreateBackstore)
-            and change.key not in going
-            and not (change.backstore.path and change.backstore.path in paths)
-        )
+        going: set[BackstoreKey] = set()
+        coming: list[Backstore] = []
+        slices = Slices()
+        for change in changes:
+            if isinstance(change, DeleteBackstore):
+                going.add(change.key)
+            elif isinstance(change, CreateBackstore):
+                coming.append(change.backstore)
+            await slices.pause()
+        if coming:
+            paths = {self._disks[key].settings.path for key in going}
+            await self._disks.prepare(
+                store for store in coming if store.key not in going and not (store.path and store.path in paths)
+            )
 
     async def apply(self, changes: Iterable[Change], done: list[Change]) -> list[str]:
         """Do the changes; gives warnings. Each that is done is appended to `done`, whatever becomes of the others."""
