@@ -161,6 +161,12 @@ BACKSTORE_STARTED = _kind(
     "An operator has started a backstore that did not run; `lost_reservations` is what was to become of damaged ones.",
     *("who", "uid", "gid", "pid", "address", "backstore", "lost_reservations"),
 )
+ALUA_STATE_RESTORED = _kind(
+    "ALUA state restored",
+    "info",
+    "An operator has brought an ALUA group back to its configured state.",
+    *("who", "uid", "gid", "pid", "address", "backstore", "alua_group"),
+)
 SIZE_CHANGED = _kind(
     "size changed", "info", "Storage has become larger or smaller.", "storage", "bytes_before", "bytes"
 )

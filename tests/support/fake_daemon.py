@@ -36,6 +36,12 @@ class FakeDaemon:
     started: list[tuple[str, str]] = field(default_factory=list)
     """The backstores that were started, and what was to become of damaged reservations."""
 
+    restored: list[tuple[str, str]] = field(default_factory=list)
+    """The backstores and ALUA groups that were brought back to their configured state."""
+
+    def restore_alua_state(self, key: BackstoreKey, group: str) -> None:
+        self.restored.append((str(key), group))
+
     def start_backstore(self, key: BackstoreKey, lost_reservations: str = "refuse") -> None:
         self.started.append((str(key), lost_reservations))
 

@@ -16,6 +16,9 @@ class Typist:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.daemon = FakeDaemon()
         self.shell = Shell(self.daemon)
+        # All shells of a process share their preferences.
+        for name, value in Shell.default_prefs.items():
+            self.shell.prefs[name] = value
         self._capsys = capsys
 
     def types(self, text: str, *, status: int = 0) -> str:

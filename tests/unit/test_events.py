@@ -104,6 +104,7 @@ def test_names_are_those_that_scripts_know() -> None:
         "storage failure",
         "backstore does not run",
         "backstore started",
+        "ALUA state restored",
         "size changed",
         "configuration loaded",
         "configuration changed",

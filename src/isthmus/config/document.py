@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from isthmus.config.indented import indented
 from isthmus.config.json_text import parse
 from isthmus.config.model import (
+    DEFAULT_ALUA_GROUP,
     Account,
     AluaGroup,
     Backstore,
@@ -229,7 +230,7 @@ class _Reader:
             number=number,
             backstore=BackstoreKey.parse(_text(entry, "storage_object", where)),
             alias=str(entry.get("alias") or ""),
-            alua_group=str(entry.get("alua_tg_pt_gp_name") or "default_tg_pt_gp"),
+            alua_group=str(entry.get("alua_tg_pt_gp_name") or DEFAULT_ALUA_GROUP),
         )
 
     def mapped_lun(self, entry: _Object, where: str) -> MappedLun:

@@ -28,6 +28,7 @@ from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
 
 __all__ = [
+    "DEFAULT_ALUA_GROUP",
     "KEPT",
     "MAX_LUN",
     "MAX_TAG",
@@ -51,6 +52,8 @@ __all__ = [
 MAX_LUN: Final = 16383
 """SAM-5 §4.7.7.3; LIO's own limit is 255."""
 MAX_TAG: Final = 0xFFFF
+DEFAULT_ALUA_GROUP: Final = "default_tg_pt_gp"
+"""LIO's name of the ALUA target port group that every backstore has, saved or not."""
 _MAX_CHAP: Final = 255
 _USER: Final = "user"
 _PSCSI: Final = "pscsi"
@@ -293,7 +296,7 @@ class Lun:
     number: int
     backstore: BackstoreKey
     alias: str = ""
-    alua_group: str = "default_tg_pt_gp"
+    alua_group: str = DEFAULT_ALUA_GROUP
 
     def __post_init__(self) -> None:
         _check_lun(self.number)

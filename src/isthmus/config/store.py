@@ -20,7 +20,7 @@ from isthmus.config.document import Dumper, Remark, load
 from isthmus.config.model import Configuration
 from isthmus.errors import ConfigurationError
 
-__all__ = ["FILE_NAME", "MAX_BACKUPS", "ConfigurationStore", "Loaded"]
+__all__ = ["FILE_NAME", "MAX_BACKUPS", "ConfigurationStore", "Loaded", "replace_file"]
 
 FILE_NAME: Final = "saveconfig.json"
 MAX_BACKUPS: Final = 10
@@ -119,7 +119,7 @@ class ConfigurationStore:
             return
         if present is not None:
             self._back_up()
-        _replace(self.path, text.encode())
+        replace_file(self.path, text.encode())
         self._written = text, _fingerprint(self.path)
         for old in self.backups()[MAX_BACKUPS:]:
             old.unlink()
@@ -161,7 +161,7 @@ def _read(path: Path) -> str:
 
 def _compress(path: Path) -> None:
     packed = path.with_name(path.name.removesuffix(_PLAIN) + _PACKED)
-    _replace(packed, gzip.compress(path.read_bytes()))
+    replace_file(packed, gzip.compress(path.read_bytes()))
     status = path.stat()
     os.utime(packed, ns=(status.st_atime_ns, status.st_mtime_ns))  # backups are ordered by their time
     path.unlink()
@@ -172,8 +172,8 @@ def _fingerprint(path: Path) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Put `data` in place of `path`: after a crash the old content is there, or the new."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in place of `path`, for its owner only: after a crash the old content is there, or the new."""
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)  # What a crash may have left; nobody else writes here.
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, _PRIVATE)

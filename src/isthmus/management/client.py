@@ -136,6 +136,11 @@ class Client:
         path = f"/v1/backstores/{quote(key.kind, safe='')}/{quote(key.name, safe='')}/start"
         self._exchange("POST", path, {"lost_reservations": lost_reservations})
 
+    def restore_alua_state(self, key: BackstoreKey, group: str) -> None:
+        """Bring an ALUA group back to its configured state; raises `ConfigurationError` if that cannot be now."""
+        place = "/".join(quote(part, safe="") for part in (key.kind, key.name, "alua-groups", group))
+        self._exchange("POST", f"/v1/backstores/{place}/restore")
+
     def version(self) -> VersionView:
         """Who answers."""
         return VersionView.read(self._exchange("GET", "/v1/version")[1])

@@ -16,15 +16,18 @@ import structlog
 from isthmus import events
 from isthmus.config.changes import Change
 from isthmus.config.diff import diff
-from isthmus.config.model import BackstoreKey, Configuration
+from isthmus.config.model import DEFAULT_ALUA_GROUP, BackstoreKey, Configuration
 from isthmus.errors import IsthmusError
+from isthmus.management.alua_edits import alua_group_of
 from isthmus.management.audit import AuditTrail, NoTrail, entry, record
+from isthmus.management.backstore_edits import backstore_of
 from isthmus.management.callers import Caller
 from isthmus.management.collector import Collector
 from isthmus.management.errors import BusyError, DaemonError, RevisionConflictError
 from isthmus.management.secrets import resolve_secrets
 from isthmus.management.sessions import Sessions
-from isthmus.management.views import ApplyReport, BackstoreView, PortalView
+from isthmus.management.views import AluaGroupView, ApplyReport, BackstoreView, PortalView
+from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.server.blocking import Slices, in_thread
 from isthmus.server.disks import Disks, LostReservations
 from isthmus.server.occupancy import occupied
@@ -234,6 +237,19 @@ class Service:
             done = entry(events.BACKSTORE_STARTED.name, caller, **values)
             await in_thread(lambda: record(self.audit, done), timeout=SAVE_SECONDS)
 
+    async def restore_alua_state(self, key: BackstoreKey, group: str, who: Caller | str) -> None:
+        """Bring an ALUA group back to its configured state, which initiators may have changed; raises `ConfigurationError`.
+
+        To ask for the state that is configured already changes nothing in the configuration, so that `edit` does nothing.
+        """
+        caller = Caller.of(who)
+        values = {"backstore": str(key), "alua_group": group}
+        async with self._changing:
+            self._disks.restore_alua_state(alua_group_of(backstore_of(self.configuration, key), group), key)
+            events.emit(events.ALUA_STATE_RESTORED, **caller.values(), **values)
+            done = entry(events.ALUA_STATE_RESTORED.name, caller, **values)
+            await in_thread(lambda: record(self.audit, done), timeout=SAVE_SECONDS)
+
     async def close(self) -> list[str]:
         """Let go of all storage; gives what went wrong."""
         async with self._changing:
@@ -292,4 +308,17 @@ class Service:
                 block_length=disk.unit.block_length if disk.unit else 0,
                 active=disk.settings.key in active,
                 problem=disk.problem,
+                alua_groups=_alua_groups(disk.unit),
             )
+
+
+def _alua_groups(unit: LogicalUnit | None) -> tuple[AluaGroupView, ...]:
+    return tuple(
+        AluaGroupView(
+            name=group.name or DEFAULT_ALUA_GROUP,
+            alua_group_id=group.alua_group_id,
+            state=group.state,
+            status_code=group.status_code,
+        )
+        for group in (() if unit is None else unit.alua)
+    )

@@ -13,6 +13,7 @@ from isthmus.names import IscsiName
 __all__ = [
     "DEFAULT_PORTAL",
     "add_portal",
+    "change_portal",
     "create_portal_group",
     "create_target",
     "delete_portal_group",
@@ -53,13 +54,17 @@ def group_of(configuration: Configuration, name: IscsiName, tag: int) -> PortalG
 
 
 def create_target(
-    configuration: Configuration, name: IscsiName, *, default_portal: Portal | None = DEFAULT_PORTAL
+    configuration: Configuration,
+    name: IscsiName,
+    *,
+    default_portal: Portal | None = DEFAULT_PORTAL,
+    enabled: bool = True,
 ) -> Configuration:
-    """One more target, with portal group 1, enabled and without authentication, as targetcli makes it."""
+    """One more target, with portal group 1, without authentication, as targetcli makes it."""
     if name in configuration.targets:
         raise ConfigurationError(f"there is a target {name} already", "choose another name")
     portals = (default_portal,) if default_portal else ()
-    return _with(configuration, Target(name=name, portal_groups=(PortalGroup(tag=1, portals=portals),)))
+    return _with(configuration, Target(name=name, portal_groups=(PortalGroup(tag=1, enable=enabled, portals=portals),)))
 
 
 def delete_target(configuration: Configuration, name: IscsiName) -> Configuration:
@@ -69,7 +74,9 @@ def delete_target(configuration: Configuration, name: IscsiName) -> Configuratio
     return dataclasses.replace(configuration, targets=left)
 
 
-def create_portal_group(configuration: Configuration, name: IscsiName, tag: int | None = None) -> Configuration:
+def create_portal_group(
+    configuration: Configuration, name: IscsiName, tag: int | None = None, *, enabled: bool = True
+) -> Configuration:
     """One more portal group, with the lowest free tag unless one is given."""
     target = target_of(configuration, name)
     taken = {group.tag for group in target.portal_groups}
@@ -77,7 +84,7 @@ def create_portal_group(configuration: Configuration, name: IscsiName, tag: int 
         tag = next(number for number in range(1, 0x10000) if number not in taken)
     if tag in taken:
         raise ConfigurationError(f"{name} has a tpg{tag} already", "choose another tag")
-    groups = sorted((*target.portal_groups, PortalGroup(tag=tag)), key=lambda group: group.tag)
+    groups = sorted((*target.portal_groups, PortalGroup(tag=tag, enable=enabled)), key=lambda group: group.tag)
     return _with(configuration, dataclasses.replace(target, portal_groups=tuple(groups)))
 
 
@@ -138,6 +145,18 @@ def remove_portal(configuration: Configuration, name: IscsiName, tag: int, addre
             there = some_of(map(str, group.portals))
             raise NotFoundError(f"tpg{tag} has no portal {gone}", f"it has {there}")
         return dataclasses.replace(group, portals=left)
+
+    return edit_group(configuration, name, tag, edit)
+
+
+def change_portal(
+    configuration: Configuration, name: IscsiName, tag: int, portal: Portal, changed: Portal
+) -> Configuration:
+    """With another in place of a portal: one of the same address that has `iser` or `offload` otherwise."""
+
+    def edit(group: PortalGroup) -> PortalGroup:
+        portals = tuple(changed if known == portal else known for known in group.portals)
+        return dataclasses.replace(group, portals=portals)
 
     return edit_group(configuration, name, tag, edit)
 

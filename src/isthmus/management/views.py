@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 __all__ = [
+    "AluaGroupView",
     "ApplyReport",
     "BackstoreUsageView",
     "BackstoreView",
@@ -150,6 +151,18 @@ class PortalView(_View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AluaGroupView(_View):
+    """One ALUA target port group of a backstore as it runs: initiators may have set another state than the configured one."""
+
+    name: str
+    alua_group_id: int
+    state: int
+    """ASYMMETRIC ACCESS STATE (SPC-5 §6.36)."""
+    status_code: int
+    """What has brought it there: 0 nothing, 1 SET TARGET PORT GROUPS, 2 the target itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackstoreView(_View):
     """One backstore as it runs."""
 
@@ -163,6 +176,14 @@ class BackstoreView(_View):
     """A LUN stands on it."""
     problem: str = ""
     """Why it does not run; it is tried again when the configuration is next applied."""
+    alua_groups: tuple[AluaGroupView, ...] = ()
+    """Of one that runs, the default group first."""
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """See `_View.read`."""
+        groups = tuple(AluaGroupView.read(group) for group in document.get("alua_groups", ()))
+        return super(BackstoreView, cls).read({**document, "alua_groups": groups})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

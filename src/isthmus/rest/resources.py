@@ -29,7 +29,7 @@ def add_resources(app: FastAPI, service: Service) -> None:
     """Add the routes to `app`."""
     change = Depends(modifier(service))
     _add_backstores(app, change)
-    _add_start(app, service)
+    _add_actions(app, service)
     _add_targets(app, service, change)
     _add_groups(app, change)
     _add_group_parts(app, change)
@@ -65,11 +65,16 @@ def _add_backstores(app: FastAPI, change: Any) -> None:
         return await by.make(backstore_edits.delete_backstore, BackstoreKey(kind, name))
 
 
-def _add_start(app: FastAPI, service: Service) -> None:
+def _add_actions(app: FastAPI, service: Service) -> None:
     @app.post("/v1/backstores/{kind}/{name}/start", status_code=204)
     async def start_backstore(request: Request, kind: str, name: str, body: bodies.BackstoreStart) -> None:
         """Start a backstore that does not run: its storage has come back, or what it remembers is given up."""
         await service.start_backstore(BackstoreKey(kind, name), body.lost_reservations, caller_of(request))
+
+    @app.post("/v1/backstores/{kind}/{name}/alua-groups/{group}/restore", status_code=204)
+    async def restore_alua_state(request: Request, kind: str, name: str, group: str) -> None:
+        """Bring an ALUA group back to its configured state, if initiators have set another."""
+        await service.restore_alua_state(BackstoreKey(kind, name), group, caller_of(request))
 
 
 def _backstore(body: bodies.NewBackstore) -> Backstore:

@@ -7,15 +7,14 @@ may have set another meanwhile.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from isthmus.config.model import AluaGroup, Backstore
+from isthmus.config.model import DEFAULT_ALUA_GROUP, AluaGroup, Backstore
 from isthmus.config.settings import ALUA_GROUP_PARAMETERS
 from isthmus.scsi.alua import DEFAULT_ALUA_GROUP_ID, AluaAccessState, AluaAccessType, AluaPortGroup, AluaStatusCode
 from isthmus.scsi.logical_unit import LogicalUnit
 
-__all__ = ["DEFAULT_GROUP", "alua_port_group", "apply_groups", "place_port"]
+__all__ = ["DEFAULT_GROUP", "alua_port_group", "apply_groups", "place_port", "restore_state"]
 
-DEFAULT_GROUP: Final = "default_tg_pt_gp"
-"""LIO's name of the group that is always there."""
+DEFAULT_GROUP: Final = DEFAULT_ALUA_GROUP
 _MILLISECONDS: Final = 1000
 _SUPPORT: Final = {
     "alua_support_active_optimized": AluaAccessState.ACTIVE_OPTIMIZED,
@@ -53,6 +52,8 @@ def apply_groups(unit: LogicalUnit, settings: Backstore, before: Backstore | Non
     wanted = {_identifier(group): group for group in settings.alua_groups}
     known = {} if before is None else {_identifier(group): group for group in before.alua_groups}
     made = {number: alua_port_group(group) for number, group in wanted.items()}
+    if DEFAULT_ALUA_GROUP_ID in known.keys() - wanted.keys():
+        made[DEFAULT_ALUA_GROUP_ID] = AluaPortGroup(alua_group_id=DEFAULT_ALUA_GROUP_ID)
     for alua_group_id in _surplus(unit, wanted):
         unit.alua.delete(alua_group_id)
     for alua_group_id, group in made.items():
@@ -66,6 +67,15 @@ def apply_groups(unit: LogicalUnit, settings: Backstore, before: Backstore | Non
                 present.status_code = group.status_code
             if old is None or _state(old) is not group.state:
                 unit.alua.set_state(alua_group_id, group.state)
+    unit.refresh_grants()
+
+
+def restore_state(unit: LogicalUnit, group: AluaGroup) -> None:
+    """Bring a group to where the configuration has it, whoever has set another state since.
+
+    Raises `ConfigurationError` if it is in transition.
+    """
+    unit.alua.set_state(_identifier(group), _state(group))
     unit.refresh_grants()
 
 

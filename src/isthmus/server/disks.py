@@ -16,7 +16,7 @@ from isthmus.backstores.base import Backstore as Storage
 from isthmus.backstores.base import Capabilities
 from isthmus.backstores.registry import BackstoreSpec, open_backstore
 from isthmus.backstores.tray import Tray
-from isthmus.config.model import Backstore, BackstoreKey
+from isthmus.config.model import AluaGroup, Backstore, BackstoreKey
 from isthmus.errors import BackstoreError, ConfigurationError
 from isthmus.scsi import online_change
 from isthmus.scsi.block_executor import BlockExecutor
@@ -28,7 +28,7 @@ from isthmus.scsi.pass_through import PASS_THROUGH
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.reservation_record import forget_damaged_reservations
 from isthmus.scsi.state_store import UnitStateStore
-from isthmus.server.access_groups import apply_groups
+from isthmus.server.access_groups import apply_groups, restore_state
 from isthmus.server.blocking import Slices, in_thread
 from isthmus.server.media_keys import keyed
 from isthmus.server.resuming import resume
@@ -313,6 +313,12 @@ class Disks:
         if disk.unit is not None:
             apply_groups(disk.unit, settings, disk.settings)
         disk.settings = settings
+
+    def restore_alua_state(self, group: AluaGroup, key: BackstoreKey) -> None:
+        """Bring a target port group back to its configured state; raises `ConfigurationError`."""
+        unit = self.unit(key)
+        if unit is not None:  # else it begins with that
+            restore_state(unit, group)
 
     def set_settings(self, settings: Backstore) -> None:
         """What the running unit does not depend on."""

@@ -28,3 +28,18 @@ def test_called_targetcli_it_is_the_shell(daemon: FakeDaemon, monkeypatch: pytes
         main.main()
     assert ended.value.code == 0
     assert list(daemon.running.targets) == ["iqn.2026-05.com.example:a"]
+
+
+@pytest.mark.parametrize("word", ["--version", "-v", "version"])
+def test_the_version_is_asked_for_as_of_targetcli(
+    daemon: FakeDaemon, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    """By an option or by a command."""
+    assert main.run(["shell", word]) == 0
+    assert "isthmus version" in "".join(capsys.readouterr())
+
+
+def test_there_is_no_doing_without_the_daemon(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    """Targetcli's option sets a preference, which means nothing here."""
+    assert main.run(["shell", "--disable-daemon"]) == 0
+    assert "auto_use_daemon is now 'false'" in capsys.readouterr().out

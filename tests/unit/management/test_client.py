@@ -16,6 +16,7 @@ from isthmus.config.model import BackstoreKey, Configuration, DiscoveryAuthentic
 from isthmus.errors import ConfigurationError
 from isthmus.management.client import Client
 from isthmus.management.errors import BusyError, DaemonError, DaemonUnreachableError, RevisionConflictError
+from isthmus.management.views import AluaGroupView
 
 NEW = Configuration(discovery=DiscoveryAuthentication(enable=True))
 REPORT = {"revision": 8, "changes": ["~ something"], "warnings": []}
@@ -234,3 +235,16 @@ def test_a_backstore_is_started(peer: Peer) -> None:
     [(method, path, _, body)] = peer.asked
     assert (method, path) == ("POST", "/v1/backstores/fileio/a/start")
     assert body == {"lost_reservations": "forget"}
+
+
+def test_an_alua_state_is_restored(peer: Peer) -> None:
+    """By the backstore's kind and name, and the group's name; and groups are read with their backstores."""
+    peer.answer(204)
+    peer.client.restore_alua_state(BackstoreKey("fileio", "a"), "b c")
+    assert peer.asked[0][:2] == ("POST", "/v1/backstores/fileio/a/alua-groups/b%20c/restore")
+    group = {"name": "b", "alua_group_id": 7, "state": 3, "status_code": 1}
+    view = {"path": "/backstores/fileio/a", "size": 1, "block_length": 512, "active": True}
+    peer.answer(200, [{**view, "alua_groups": [group]}, view])
+    first, second = peer.client.backstores()
+    assert first.alua_groups == (AluaGroupView(name="b", alua_group_id=7, state=3, status_code=1),)
+    assert second.alua_groups == ()

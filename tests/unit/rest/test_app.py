@@ -132,6 +132,7 @@ async def test_the_interface_describes_itself(api: Api) -> None:
         "/v1/events/stream",
         "/v1/audit",
         "/v1/backstores/{kind}/{name}",
+        "/v1/backstores/{kind}/{name}/alua-groups/{group}/restore",
         "/v1/backstores/{kind}/{name}/start",
         "/v1/discovery",
         "/v1/targets",

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.config.model import Backstore, BackstoreKey
+from isthmus.config.model import AluaGroup, Backstore, BackstoreKey
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.session import Session
 from isthmus.management.target_edits import group_of
 from isthmus.names import IscsiName
+from isthmus.scsi.alua import AluaAccessState
 from tests.support.api import running_api
 from tests.support.service import HOST, ONE, disk, target
 
@@ -184,3 +185,24 @@ async def test_a_backstore_is_started(tmp_path: Path) -> None:
         assert (refused.status, "runs already" in refused.value["detail"]) == (422, True)
         [view] = [view for view in api.running.service.backstores() if view.path == str(store.key)]
         assert (view.problem, view.size) == ("", 1 << 20)
+
+
+async def test_an_alua_state_is_taken_back() -> None:
+    """The view has the one that is, and what has brought it about; the trail has who wanted it otherwise."""
+    path = "/v1/backstores/ramdisk/a/alua-groups"
+    async with running_api() as api:
+        group = AluaGroup(name="second", alua_group_id=7, parameters={"alua_access_state": 1})
+        await api.running.put(target(disk("a", alua_groups=(group,))))
+        unit = api.running.server.disks.unit(BackstoreKey("ramdisk", "a"))
+        assert unit is not None
+        unit.alua.set_state(7, AluaAccessState.UNAVAILABLE)
+        [view] = (await api.ask("GET", "/v1/backstores")).value
+        assert view["alua_groups"] == [
+            {"name": "default_tg_pt_gp", "alua_group_id": 0, "state": 0, "status_code": 0},
+            {"name": "second", "alua_group_id": 7, "state": 3, "status_code": 2},
+        ]
+        assert (await api.ask("POST", f"{path}/second/restore")).status == 204
+        assert [group.state for group in api.running.service.backstores()[0].alua_groups] == [0, 1]
+        assert (await api.ask("POST", f"{path}/default_tg_pt_gp/restore")).status == 204
+        assert (await api.ask("POST", f"{path}/third/restore")).status == 404
+        assert (await api.ask("POST", "/v1/backstores/ramdisk/b/alua-groups/second/restore")).status == 404

@@ -2,10 +2,16 @@ import pytest
 
 from isthmus.config.model import AluaGroup, Backstore, BackstoreKey
 from isthmus.errors import ConfigurationError
-from isthmus.scsi.alua import ALL_SUPPORTED_STATES, AluaAccessState, AluaAccessType, AluaStatusCode
+from isthmus.scsi.alua import (
+    ALL_SUPPORTED_STATES,
+    DEFAULT_SUPPORTED_STATES,
+    AluaAccessState,
+    AluaAccessType,
+    AluaStatusCode,
+)
 from isthmus.scsi.logical_unit import LogicalUnit
 from isthmus.scsi.sense import Sense
-from isthmus.server.access_groups import DEFAULT_GROUP, alua_port_group, apply_groups, place_port
+from isthmus.server.access_groups import DEFAULT_GROUP, alua_port_group, apply_groups, place_port, restore_state
 from tests.support.scsi import make_nexus, make_unit
 from tests.support.timer import FakeTimer
 
@@ -140,3 +146,28 @@ def test_ports() -> None:
     assert [unit.alua.group_of(port).alua_group_id for port in (1, 5, 6, 7)] == [0, 3, 0, 0]
     place_port(unit, 5, settings, DEFAULT_GROUP)
     assert unit.alua.group_of(5).alua_group_id == 0
+
+
+def test_the_default_group_that_is_not_saved_any_more_is_as_new() -> None:
+    """What was set of it goes with the record."""
+    before = store(group(DEFAULT_GROUP, 0, alua_access_state=2, preferred=1))
+    unit = unit_with(before)
+    apply_groups(unit, store(), before)
+    found = unit.alua.group_of(1)
+    assert (found.state, found.preferred, found.non_optimized_delay) == (OPTIMIZED, False, 0)
+    assert found.supported_states == DEFAULT_SUPPORTED_STATES
+
+
+def test_a_state_that_initiators_have_set_is_taken_back() -> None:
+    """To the configured one; again, it changes nothing, and during a transition it is refused."""
+    settings = group("a", 3, alua_access_state=1)
+    unit = unit_with(store(settings))
+    unit.alua.set_state(3, UNAVAILABLE)
+    for _ in range(2):
+        restore_state(unit, settings)
+        assert states(unit)[3] is NON_OPTIMIZED
+    slow = group("a", 3, alua_access_state=1, trans_delay_msecs=500)
+    apply_groups(unit, store(slow), store(settings))
+    unit.alua.set_state(3, STANDBY)
+    with pytest.raises(ConfigurationError, match="in transition"):
+        restore_state(unit, slow)

@@ -1,7 +1,10 @@
 """`/backstores`: files, devices and memory."""
 
 import contextlib
+import dataclasses
+import fcntl
 import os
+import struct
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -11,8 +14,11 @@ from typing import Any
 
 from configshell_fb import ExecutionError
 
+from isthmus import __version__
 from isthmus.cli.image_files import allocated
-from isthmus.cli.shell.node import Node, SettingsGroup, boolean
+from isthmus.cli.shell.alua import AluaNode
+from isthmus.cli.shell.node import Node, SettingsGroup, boolean, completed, completed_path
+from isthmus.cli.shell.saved_files import is_same, own_file, running_with_secrets, with_backstore_of, write
 from isthmus.config.model import Backstore, BackstoreKey, Configuration
 from isthmus.config.settings import BACKSTORE_ATTRIBUTES, Value
 from isthmus.management.backstore_edits import (
@@ -30,7 +36,9 @@ __all__ = ["BackstoresNode", "backstore_for", "with_backstore"]
 _FILE_HANDLER = "file"
 _NO_OPTIONS: Mapping[str, Value] = MappingProxyType({})
 _LOST = ("refuse", "replace", "forget")
-_UNITS = ("", "KiB", "MiB", "GiB", "TiB", "PiB")
+_UNITS = (" bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+_BLKROGET = 0x125E
+"""Whether a block device is read-only (linux/fs.h)."""
 
 
 class BackstoresNode(Node):
@@ -104,6 +112,7 @@ class KindNode(Node):
     ) -> None:
         """Create a backstore of this kind."""
         key = BackstoreKey(self.kind, name)
+        named = self.preference("export_backstore_name_as_model")
         backstore = Backstore(
             key=key,
             path=path,
@@ -111,8 +120,8 @@ class KindNode(Node):
             write_back=write_back,
             read_only=read_only,
             unit_serial=wwn or key.new_serial(),
+            attributes={**attributes, **({} if named else {"emulate_model_alias": 0})},
             options=options,
-            attributes=attributes,
         )
         self.edit(create_backstore, backstore)
 
@@ -120,19 +129,19 @@ class KindNode(Node):
         """Deletes the storage object with the specified name.
 
         If there are LUNs using this storage object, they will be deleted too. What the storage holds stays where it is.
-        One that initiators use is refused, unless "force" is true.
+        One that initiators use is refused, unless "force" is true. It is saved at once, "save" or not.
 
         SEE ALSO
         ========
         create
         """
+        boolean(self, save, True)
         self.take(force, delete_backstore, BackstoreKey(self.kind, name))
         self.say(f"Deleted storage object {name}.")
 
     def ui_complete_delete(self, parameters: object, text: str, current_param: str) -> list[str]:
         """Completes the names of storage objects."""
-        names = [str(child.name) for child in self.children if child.name.startswith(text)]
-        return [f"{names[0]} "] if len(names) == 1 and current_param == "name" else names
+        return completed([str(child.name) for child in self.children], text) if current_param == "name" else []
 
 
 class FileKind(KindNode):
@@ -149,7 +158,7 @@ class FileKind(KindNode):
         sparse: str | None = None,
         wwn: str | None = None,
         device_type: str | None = None,
-    ) -> None:
+    ) -> Node | None:
         """Creates a FileIO storage object.
 
         If "file_or_dev" is a path to a regular file that is there, its size is used and "size" is ignored. If there is
@@ -182,6 +191,11 @@ class FileKind(KindNode):
                 attributes=attributes,
             )
         self.say(f"Created fileio {name} with size {length}")
+        return self.created(name)
+
+    def ui_complete_create(self, parameters: object, text: str, current_param: str) -> list[str]:
+        """Completes paths."""
+        return completed(completed_path(text, devices=True), text) if current_param == "file_or_dev" else []
 
     def _length(self, path: Path, size: int | None) -> int:
         if path.is_block_device():
@@ -208,20 +222,30 @@ class BlockKind(KindNode):
 
     def ui_command_create(
         self, name: str, dev: str, readonly: str | None = None, wwn: str | None = None, exclusive: str | None = None
-    ) -> None:
+    ) -> Node | None:
         """Creates a block storage object. "dev" is the path to the block device to use.
 
-        A device that is mounted, or that another program has for itself, is refused.
+        A device that is mounted, or that another program has for itself, is refused; so is "exclusive" false. It is
+        read-only if "readonly" says so, or, without that, if the device is.
 
         SEE ALSO
         ========
         delete
         """
         path = Path(dev).expanduser().absolute()
+        if not boolean(self, exclusive, True):
+            raise ExecutionError("a device is served to nobody else at the same time: exclusive is true")
+        wanted = boolean(self, readonly, False)
         if not path.is_block_device():
             raise ExecutionError(f"{path} is not a block device")
-        self.add(name, path=str(path), size=None, write_back=False, read_only=boolean(self, readonly, False), wwn=wwn)
+        only_read = _is_read_only(path) if readonly is None else wanted
+        self.add(name, path=str(path), size=None, write_back=False, read_only=only_read, wwn=wwn)
         self.say(f"Created block storage object {name} using {path}.")
+        return self.created(name)
+
+    def ui_complete_create(self, parameters: object, text: str, current_param: str) -> list[str]:
+        """Completes paths."""
+        return completed(completed_path(text, devices=True), text) if current_param == "dev" else []
 
 
 class PscsiKind(KindNode):
@@ -229,7 +253,7 @@ class PscsiKind(KindNode):
 
     kind = "pscsi"
 
-    def ui_command_create(self, name: str, dev: str) -> None:
+    def ui_command_create(self, name: str, dev: str) -> Node | None:
         """Creates a PSCSI storage object: commands of initiators go to a SCSI device of this machine as they are.
 
         "dev" is a path (/dev/sgN, /dev/sdX, /dev/srN) or HOST:CHANNEL:TARGET:LUN.
@@ -239,8 +263,15 @@ class PscsiKind(KindNode):
         delete
         """
         path = dev if dev.count(":") == 3 and "/" not in dev else str(Path(dev).expanduser().absolute())
+        if Path(path).is_block_device():
+            self.say("Note: block backstore recommended for SCSI block devices")
         self.add(name, path=path, size=None, write_back=False, read_only=False, wwn=None)
         self.say(f"Created pscsi storage object {name} using {path}.")
+        return self.created(name)
+
+    def ui_complete_create(self, parameters: object, text: str, current_param: str) -> list[str]:
+        """Completes paths."""
+        return completed(completed_path(text, devices=True), text) if current_param == "dev" else []
 
 
 class UserKind(KindNode):
@@ -267,7 +298,7 @@ class UserKind(KindNode):
         wwn: str | None = None,
         hw_max_sectors: str | None = None,
         control: str | None = None,
-    ) -> None:
+    ) -> Node | None:
         """Creates a storage object of a user handler. "cfgstring" is what the handler wants to know, like a path.
 
         The handler "file" is served here; of others it is said in which way else their storage can be.
@@ -287,6 +318,16 @@ class UserKind(KindNode):
             options={key: value for key, value in options.items() if value is not None},
         )
         self.say(f"Created {self.label} storage object {name} size {size}.")
+        return self.created(name)
+
+    def ui_command_changemedium(self, name: str, size: str, cfgstring: str, force: str | None = None) -> None:
+        """Puts another medium in: other storage, of another size, under the same name.
+
+        While initiators use it, that is refused, unless "force" is true: then they lose the old one first.
+        """
+        length, options = parse_size(size), {"config": f"{self._handler}/{cfgstring}"}
+        self.take(force, _with_medium, BackstoreKey(self.kind, name), length, options)
+        self.say("Medium Changed.")
 
 
 def _handler(store: Backstore) -> str:
@@ -298,18 +339,20 @@ class RamdiskKind(KindNode):
 
     kind = "ramdisk"
 
-    def ui_command_create(self, name: str, size: str, nullio: str | None = None, wwn: str | None = None) -> None:
+    def ui_command_create(self, name: str, size: str, nullio: str | None = None, wwn: str | None = None) -> Node | None:
         """Creates a ramdisk of "size" bytes; a suffix k, m, g or t may follow. It is empty after each restart.
+
+        With "nullio" true it takes no memory: what is written is gone, and what is read are zeros.
 
         SEE ALSO
         ========
         delete
         """
-        if boolean(self, nullio, False):
-            raise ExecutionError("nullio is for the backstore kind null, which is served by `isthmus serve` only")
         length = parse_size(size)
-        self.add(name, path="", size=length, write_back=False, read_only=False, wwn=wwn)
+        options = {"nullio": True} if boolean(self, nullio, False) else {}
+        self.add(name, path="", size=length, write_back=False, read_only=False, wwn=wwn, options=options)
         self.say(f"Created ramdisk {name} with size {size}.")
+        return self.created(name)
 
 
 class BackstoreNode(Node):
@@ -331,15 +374,29 @@ class BackstoreNode(Node):
         """Its configuration."""
         return backstore_of(self.editor.configuration, self._key)
 
+    def make_children(self) -> Iterator[Callable[[], object]]:
+        yield partial(AluaNode, self._key, self)
+
     def summary(self) -> tuple[str, bool | None]:
-        store = self.backstore
-        size = "" if store.size is None else f" ({_readable(store.size)})"
-        mode = " ro" if store.read_only else ""
-        cache = "write-back" if store.write_back else "write-thru"
+        store, view = self.backstore, self.editor.backstore(self._key)
+        length = store.size if view is None or view.problem else view.size
+        words = [
+            "nullio" if store.options.get("nullio") else "",
+            store.path or str(store.options.get("config", "")),
+            "" if length is None or store.key.kind == "pscsi" else f"({_readable(length)})",
+            "ro" if store.read_only else "",
+            _caching(store),
+            self._state(),
+        ]
+        return " ".join(filter(None, words)), view is None or not view.problem
+
+    def _state(self) -> str:
+        """As LIO says it: activated is what is a LUN; but what does not run is neither."""
+        view = self.editor.backstore(self._key)
+        if view is not None and view.problem:
+            return f"does not run: {view.problem}"
         used = any(lun.backstore == self._key for _, _, lun in self.editor.configuration.luns())
-        state = "activated" if used else "deactivated"
-        storage = store.path or str(store.options.get("config", ""))
-        return f"{storage}{size}{mode} {cache} {state}".strip(), True
+        return "activated" if used else "deactivated"
 
     def ui_getgroup_attribute(self, attribute: str) -> Value:
         """The value of an attribute."""
@@ -348,12 +405,38 @@ class BackstoreNode(Node):
     def ui_command_info(self) -> None:
         """Displays the storage object's properties."""
         store = self.backstore
-        self.shell.con.display(f"name: {store.key.name}")
-        self.shell.con.display(f"plugin: {store.key.kind}")
-        self.shell.con.display(f"dev: {store.path}")
-        self.shell.con.display(f"size: {'as the device' if store.size is None else store.size}")
-        self.shell.con.display(f"write_back: {store.write_back}")
-        self.shell.con.display(f"wwn: {store.unit_serial}")
+        self.tell(
+            {
+                **store.options,
+                "name": store.key.name,
+                "plugin": store.key.kind,
+                **({"dev": store.path} if store.path else {}),
+                "size": "as the device" if store.size is None else store.size,
+                "write_back": store.write_back,
+                "readonly": store.read_only,
+                "wwn": store.unit_serial,
+                "status": self._state(),
+            }
+        )
+
+    def ui_command_version(self) -> None:
+        """Displays whose storage object this is."""
+        self.shell.con.display(f"Backstore plugin {self._key.kind} isthmus {__version__}")
+
+    def ui_command_saveconfig(self, savefile: str | None = None) -> None:
+        """Saves this storage object to "savefile", beside what is in that file, with the targets that it is a LUN of.
+
+        Without a file it says where it is saved: each change is, before its command ends.
+
+        SEE ALSO
+        ========
+        restoreconfig
+        """
+        own = own_file(self.editor)
+        path = own if savefile is None else Path(savefile).expanduser()
+        if not is_same(path, own):
+            write(path, with_backstore_of(running_with_secrets(self.editor), self._key, path))
+        self.say(f"Storage Object '{self._key.kind}:{self._key.name}' config saved to {path}.")
 
     def ui_command_start(self, lost_reservations: str = "refuse") -> None:
         """Starts a storage object that does not run, when what kept it from that is mended.
@@ -412,6 +495,36 @@ def with_backstore(configuration: Configuration, store: Backstore) -> Configurat
     return configuration if store.key in configuration.backstores else create_backstore(configuration, store)
 
 
+def _with_medium(
+    configuration: Configuration, key: BackstoreKey, size: int, options: Mapping[str, Value]
+) -> Configuration:
+    store = backstore_of(configuration, key)
+    changed = dataclasses.replace(store, size=size, options={**store.options, **options})
+    return dataclasses.replace(configuration, backstores={**configuration.backstores, key: changed})
+
+
+def _caching(store: Backstore) -> str:
+    """What LIO says of the kinds that may cache."""
+    if store.key.kind not in {"fileio", "block"} or store.is_drive:
+        return ""
+    return "write-back" if store.write_back else "write-thru"
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether a block device is; one that cannot be asked is the daemon's to judge."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        answer = fcntl.ioctl(descriptor, _BLKROGET, bytes(4))
+        return bool(struct.unpack("i", answer)[0])
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def _device_length(path: Path) -> int:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -424,6 +537,6 @@ def _readable(size: int) -> str:
     value = float(size)
     for unit in _UNITS:
         if value < 1024 or unit == _UNITS[-1]:
-            return f"{value:.1f}{unit}" if unit else f"{size}bytes"
+            return f"{size}{unit}" if unit == _UNITS[0] else f"{value:.1f}{unit}"
         value /= 1024
     raise AssertionError

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from isthmus.config.model import BackstoreKey, Configuration
+from isthmus.config.model import BackstoreKey, Configuration, Portal
 from isthmus.management.errors import RevisionConflictError
-from isthmus.management.views import ApplyReport, SessionView
+from isthmus.management.views import ApplyReport, BackstoreView, PortalView, SessionView, VersionView
+from isthmus.names import IscsiName
 
 __all__ = ["Daemon", "Editor"]
 
@@ -24,6 +25,18 @@ class Daemon(Protocol):
     def start_backstore(self, key: BackstoreKey, lost_reservations: str = "refuse") -> None:
         """Start a backstore that does not run."""
 
+    def restore_alua_state(self, key: BackstoreKey, group: str) -> None:
+        """Bring an ALUA group back to its configured state."""
+
+    def version(self) -> VersionView:
+        """Who the daemon is."""
+
+    def backstores(self) -> Sequence[BackstoreView]:
+        """Every backstore as it runs."""
+
+    def portals(self) -> Sequence[PortalView]:
+        """Every portal, and whether it listens."""
+
     def sessions(self) -> Sequence[SessionView]:
         """Who is logged in."""
 
@@ -39,10 +52,30 @@ class Editor:
         self.daemon = daemon
         self.on_change = on_change
         self.configuration, self._revision = daemon.configuration()
+        self._backstores: dict[str, BackstoreView] | None = None
+        self._portals: dict[tuple[str, int, str], PortalView] | None = None
+
+    def forget_what_runs(self) -> None:
+        """Ask the daemon again when that is next needed: each command shows what is, at its time."""
+        self._backstores = self._portals = None
+
+    def backstore(self, key: BackstoreKey) -> BackstoreView | None:
+        """A backstore as it runs; None: the daemon does not know it."""
+        if self._backstores is None:
+            self._backstores = {view.path: view for view in self.daemon.backstores()}
+        return self._backstores.get(str(key))
+
+    def portal(self, target: IscsiName, tag: int, portal: Portal) -> PortalView | None:
+        """A portal as it runs; None: the daemon does not know it."""
+        if self._portals is None:
+            views = self.daemon.portals()
+            self._portals = {(view.target_name, view.target_portal_group_tag, view.portal): view for view in views}
+        return self._portals.get((target, tag, str(portal)))
 
     def refresh(self) -> None:
         """Fetch again what the daemon runs."""
         self.configuration, self._revision = self.daemon.configuration()
+        self.forget_what_runs()
         self.on_change()
 
     def edit(self, step: Callable[[Configuration], Configuration], *, force: bool = False) -> Sequence[str]:

@@ -10,7 +10,8 @@ from configshell_fb import ConfigShell, Console, ExecutionError
 from pyparsing import ParseException
 
 from isthmus.cli.shell.editing import Daemon, Editor
-from isthmus.cli.shell.root import PREFERENCES, RootNode
+from isthmus.cli.shell.node import PREFERENCES
+from isthmus.cli.shell.root import RootNode
 from isthmus.errors import IsthmusError
 
 __all__ = ["Shell", "run"]
@@ -27,7 +28,7 @@ class Shell(ConfigShell):
 
     default_prefs = {  # noqa: RUF012  the name and kind that the library wants
         **ConfigShell.default_prefs,
-        **dict.fromkeys(PREFERENCES, True),
+        **{name: default for name, (_, default, _) in PREFERENCES.items()},
         "loglevel_console": "info",
         "loglevel_file": "critical",
     }
@@ -75,6 +76,7 @@ class Shell(ConfigShell):
         for name in names:
             if names.count(name) > 1:
                 raise ExecutionError(f"Duplicate parameter {name}.")
+        self.editor.forget_what_runs()
         super().run_cmdline(cmdline)
 
     def run_line(self, line: str) -> None:

@@ -1,17 +1,34 @@
 """The tree's nodes: made when they are looked at, and thrown away when the configuration changes."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Concatenate, ParamSpec
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec
 
 from configshell_fb import ConfigNode, ExecutionError
 
 from isthmus.cli.shell.editing import Editor
 from isthmus.config.model import Configuration
 from isthmus.config.settings import Flag, Number, OneOf, SettingTable, Value
+from isthmus.config.store import MAX_BACKUPS
 
-__all__ = ["Node", "SettingsGroup", "boolean", "number"]
+__all__ = ["PREFERENCES", "Node", "SettingsGroup", "boolean", "completed", "completed_path", "number"]
 
 P = ParamSpec("P")
+PREFERENCES: Final[Mapping[str, tuple[str, bool | str, str]]] = {
+    "auto_add_default_portal": ("bool", True, "A new portal group listens on every address until a portal is created."),
+    "auto_add_mapped_luns": ("bool", True, "New LUNs and node ACLs are mapped to each other."),
+    "auto_cd_after_create": ("bool", False, "Go to what was created."),
+    "auto_enable_tpgt": ("bool", True, "A new portal group is enabled."),
+    "auto_save_on_exit": ("bool", True, "Means nothing here: each change is saved before its command ends."),
+    "auto_use_daemon": ("bool", True, "Means nothing here: commands always go to the daemon."),
+    "daemon_use_batch_mode": ("bool", False, "Means nothing here: lines on standard input are a batch."),
+    "export_backstore_name_as_model": ("bool", True, "The name of a new backstore is its product identification."),
+    "max_backup_files": ("backups", str(MAX_BACKUPS), "How many saved configurations the daemon keeps."),
+}
+"""targetcli's global preferences: type, default, and what they are about."""
+_BACKUPS: Final = str(MAX_BACKUPS)
+_TRUTH: Final = {"1": "true", "0": "false"}
 
 
 class Node(ConfigNode):
@@ -24,6 +41,8 @@ class Node(ConfigNode):
         self._own: set[Any] = set()
         self._writers: dict[str, Callable[[Mapping[str, Any]], None]] = {}
         super().__init__(name, parent, shell)
+        for preference, (kind, _, about) in PREFERENCES.items():
+            self.define_config_group_param("global", preference, kind, about)
 
     @property
     def editor(self) -> Editor:
@@ -71,7 +90,7 @@ class Node(ConfigNode):
 
     def _edit(self, step: Callable[[Configuration], Configuration], *, force: bool) -> None:
         for warning in self.editor.edit(step, force=force):
-            self.shell.log.warning(warning)
+            self.warn(warning)
 
     def write_group(self, group: str, write: Callable[[Mapping[str, Any]], None]) -> None:
         """Have `write` set parameters of a configuration group, all that are given in one edit."""
@@ -136,9 +155,44 @@ class Node(ConfigNode):
         """One line for the operator."""
         self.shell.log.info(text)
 
+    def warn(self, text: str) -> None:
+        """One line of warning for the operator."""
+        self.shell.log.warning(text)
+
     def preference(self, name: str) -> bool:
         """A global preference that is on or off."""
         return bool(self.shell.prefs[name])
+
+    def created(self, *names: str) -> "Node | None":
+        """The new node that `names` lead to from here is @last; gives it if the shell is to go there."""
+        path = "/".join([self.path.rstrip("/"), *names])
+        self.shell.prefs["bookmarks"]["last"] = path
+        self.shell.prefs.save()
+        if not self.preference("auto_cd_after_create"):
+            return None
+        self.say(f"Entering new node {path}")
+        node: Node = self.ui_command_cd(path)
+        return node
+
+    def tell(self, values: Mapping[str, object]) -> None:
+        """What `info` says, in the order of the names."""
+        for name, value in sorted(values.items()):
+            self.shell.con.display(f"{name}: {value}")
+
+    def ui_type_bool(self, value: str | None = None, enum: bool = False, reverse: bool = False) -> Any:
+        """True or false, by these words or as 1 and 0."""
+        known = value if reverse or value is None else _TRUTH.get(value, value)
+        return super().ui_type_bool(known, enum, reverse)
+
+    def ui_type_backups(self, value: str | None = None, enum: bool = False, reverse: bool = False) -> Any:
+        """How many backups there are is the daemon's to say: only that number can be set."""
+        if reverse:
+            return value
+        if value is None:
+            return [_BACKUPS] if enum else _BACKUPS
+        if value != _BACKUPS:
+            raise ValueError(f"The daemon keeps {_BACKUPS}.")
+        return value
 
     def ui_command_refresh(self) -> None:
         """Fetches the configuration again and shows it as it is now."""
@@ -180,9 +234,34 @@ def boolean(node: Node, text: str | None, default: bool) -> bool:
     return bool(node.ui_eval_param(text, "bool", default))
 
 
+def completed(words: Iterable[str], text: str) -> list[str]:
+    """Those of `words` that begin with `text`; a blank follows the only one, unless it is a directory."""
+    matching = [word for word in words if word.startswith(text)]
+    if len(matching) == 1 and not matching[0].endswith("/"):
+        return [f"{matching[0]} "]
+    return matching
+
+
+def completed_path(text: str, *, devices: bool) -> list[str]:
+    """The files and directories whose paths begin with `text`; block devices, too, if those will do."""
+    directory, _, beginning = text.rpartition("/")
+    place = Path(directory or ("/" if text.startswith("/") else "."))
+    found = []
+    try:
+        for entry in sorted(place.expanduser().iterdir()):
+            mode = entry.stat().st_mode
+            name = f"{directory}/{entry.name}" if "/" in text else entry.name
+            if entry.name.startswith(beginning):
+                wanted = stat.S_ISREG(mode) or (devices and stat.S_ISBLK(mode))
+                found += [f"{name}/"] if stat.S_ISDIR(mode) else [name] * wanted
+    except OSError:
+        return []
+    return found
+
+
 def number(text: str, prefix: str) -> int:
     """A number, which may have its prefix: 3, lun3, tpg3; raises `ExecutionError`."""
-    digits = text.removeprefix(prefix)
+    digits = text.lower().removeprefix(prefix)
     if not digits.isascii() or not digits.isdigit():
         raise ExecutionError(f"{text!r} is not a number")
     return int(digits)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from isthmus.cli.shell.access import AclsNode, LunsNode, PortalsNode
+from isthmus import __version__
+from isthmus.cli.shell.access import LunsNode, PortalsNode
+from isthmus.cli.shell.acls import AclsNode
 from isthmus.cli.shell.initiator_groups import InitiatorGroupsNode
-from isthmus.cli.shell.node import Node, SettingsGroup, number
+from isthmus.cli.shell.node import Node, SettingsGroup, completed, number
 from isthmus.config.model import Chap, Configuration, PortalGroup
 from isthmus.config.settings import TPG_ATTRIBUTES, TPG_PARAMETERS, Value
 from isthmus.management.target_edits import (
@@ -67,7 +69,7 @@ class IscsiNode(Node):
         texts = {key: str(value) for key, value in values.items() if key != "enable"}
         self.edit(set_discovery_authentication, texts, enable=values.get("enable"))
 
-    def ui_command_create(self, wwn: str | None = None) -> None:
+    def ui_command_create(self, wwn: str | None = None) -> Node | None:
         """Creates a new target, with a portal group. If "wwn" is omitted, a name is made up.
 
         SEE ALSO
@@ -76,7 +78,7 @@ class IscsiNode(Node):
         """
         name = IscsiName(wwn) if wwn else generated_name()
         default_portal = DEFAULT_PORTAL if self.preference("auto_add_default_portal") else None
-        self.edit(create_target, name, default_portal=default_portal)
+        self.edit(create_target, name, default_portal=default_portal, enabled=self.preference("auto_enable_tpgt"))
         self.say(f"Created target {name}.")
         self.say("Created TPG 1.")
         if default_portal:
@@ -84,6 +86,7 @@ class IscsiNode(Node):
             self.say(
                 f"Created default portal listening on all IPs ({default_portal.address}), port {default_portal.port}."
             )
+        return self.created(name, "tpg1")
 
     def ui_command_delete(self, wwn: str, force: str | None = None) -> None:
         """Deletes the target and all in it; storage objects stay.
@@ -99,14 +102,17 @@ class IscsiNode(Node):
 
     def ui_complete_delete(self, parameters: object, text: str, current_param: str) -> list[str]:
         """Completes the names of targets."""
-        names = [name for name in sorted(self.editor.configuration.targets) if name.startswith(text)]
-        return [f"{names[0]} "] if len(names) == 1 else [str(name) for name in names]
+        return completed([str(name) for name in sorted(self.editor.configuration.targets)], text)
 
     def ui_command_info(self) -> None:
         """Displays what this fabric is."""
         self.shell.con.display("Fabric module name: iscsi")
         self.shell.con.display("Allowed WWN types: iqn, naa, eui")
         self.shell.con.display("Fabric module features: discovery_auth, acls, auth, nps, tpgts")
+
+    def ui_command_version(self) -> None:
+        """Displays whose fabric this is."""
+        self.shell.con.display(f"Target fabric module iscsi: isthmus {__version__}")
 
 
 class TargetNode(Node):
@@ -123,7 +129,7 @@ class TargetNode(Node):
     def summary(self) -> tuple[str, bool | None]:
         return f"TPGs: {len(target_of(self.editor.configuration, self._target).portal_groups)}", None
 
-    def ui_command_create(self, tag: str | None = None) -> None:
+    def ui_command_create(self, tag: str | None = None) -> Node | None:
         """Creates a portal group. "tag" is a number, which "tpg" may precede; if it is omitted, the next free one is used.
 
         SEE ALSO
@@ -135,7 +141,8 @@ class TargetNode(Node):
         listens = self.preference("auto_add_default_portal")
 
         def step(configuration: Configuration) -> Configuration:
-            created = create_portal_group(configuration, self._target, wanted)
+            enabled = self.preference("auto_enable_tpgt")
+            created = create_portal_group(configuration, self._target, wanted, enabled=enabled)
             groups = target_of(created, self._target).portal_groups
             if len(groups) > 1 or not listens:
                 return created
@@ -149,6 +156,7 @@ class TargetNode(Node):
         elif listens:
             where = f"({DEFAULT_PORTAL.address}), port {DEFAULT_PORTAL.port}"
             self.say(f"Created default portal listening on all IPs {where}.")
+        return self.created(f"tpg{created}")
 
     def _tags(self) -> set[int]:
         return {group.tag for group in target_of(self.editor.configuration, self._target).portal_groups}
@@ -164,6 +172,14 @@ class TargetNode(Node):
         """
         self.take(force, delete_portal_group, self._target, number(tag, "tpg"))
         self.say(f"Deleted TPGT {number(tag, 'tpg')}.")
+
+    def ui_complete_delete(self, parameters: object, text: str, current_param: str) -> list[str]:
+        """Completes tags."""
+        return completed([str(tag) for tag in sorted(self._tags())], text)
+
+    def ui_command_info(self) -> None:
+        """Displays the target's name and its fabric."""
+        self.tell({"fabric": "iscsi", "wwn": self._target})
 
 
 class GroupNode(Node):
@@ -250,6 +266,12 @@ class GroupNode(Node):
             return
         self.edit(set_group_enabled, self._target, self._tag, enabled=False)
         self.say("The TPGT has been disabled.")
+
+    def ui_command_info(self) -> None:
+        """Displays the group's tag, whether it is enabled, and CHAP names; a secret never shows."""
+        group = self.group
+        values = {"chap_userid": group.chap.userid, "chap_mutual_userid": group.chap.mutual_userid}
+        self.tell({"tag": group.tag, "enable": group.enable, **values})
 
 
 def chap_text(chap: Chap, key: str) -> str:

@@ -1,16 +1,17 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from isthmus.config.model import NodeAcl, PortalGroup
-from isthmus.management.target_edits import group_of
+from isthmus.config.model import NodeAcl, Portal, PortalGroup
+from isthmus.management.target_edits import edit_group, group_of
+from isthmus.management.views import PortalView
 from isthmus.names import IscsiName
 from tests.support.typist import Typist
 
 NAME = IscsiName("iqn.2026-05.com.example:a")
 TPG = f"/iscsi/{NAME}/tpg1"
 DB = IscsiName("iqn.2026-05.com.example:db")
-ACL = f"{TPG}/acls/{DB}"
 
 
 @pytest.fixture
@@ -72,39 +73,51 @@ def test_a_file_becomes_a_storage_object_first(typist: Typist, tmp_path: Path) -
     assert "Created storage object" not in typist.types(f"/iscsi/{NAME} create\n/iscsi/{NAME}/tpg2/luns create {image}")
 
 
-def test_mapped_luns_have_their_own_number_and_mode(typist: Typist) -> None:
-    """By LUN or by storage object, which becomes a LUN first."""
-    typist.types(f"{TPG}/acls create {DB} add_mapped_luns=false")
-    typist.types(f"{ACL} create 5 0 write_protect=true")
-    assert "Created LUN 1." in typist.types(f"{ACL} create 6 /backstores/ramdisk/r1")
-    assert [(m.number, m.tpg_lun, m.write_protect) for m in acl(typist).mapped_luns] == [(5, 0, True), (6, 1, False)]
-    shown = typist.types(f"{ACL} ls")
-    assert "lun0 ramdisk/r0 (ro)" in shown
-    assert "lun1 ramdisk/r1 (rw)" in shown
-    typist.types(f"{ACL} delete mapped_lun5")
-    assert [mapped.number for mapped in acl(typist).mapped_luns] == [6]
-
-
-def test_acls_have_credentials_attributes_and_a_tag(typist: Typist) -> None:
-    """The secret never shows; the tag names the ACL as well."""
-    typist.types(f"{TPG} set attribute authentication=1\n{TPG}/acls create {DB}")
-    said = typist.types(f"{ACL} set auth userid=db password=geheimgeheim1\n{ACL} get auth\n{ACL} info")
-    assert "geheim" not in said
-    assert "1-way auth, Mapped LUNs: 1" in typist.types(f"{ACL} status")
-    typist.types(f"{ACL} set attribute nopin_timeout=5\n{TPG}/acls tag {DB} databases")
-    assert (acl(typist).attributes, acl(typist).tag) == ({"nopin_timeout": 5}, "databases")
-    typist.types(f"{TPG}/acls untag databases")
-    assert acl(typist).tag == ""
-    typist.types(f"{TPG}/acls delete {DB}")
-    assert group(typist).node_acls == ()
-
-
 def test_completion(typist: Typist) -> None:
-    """LUNs and initiators from their first letters."""
-    typist.types(f"{TPG}/acls create {DB}")
+    """LUNs and storage objects from their first letters."""
     root = typist.shell._root
     assert root.get_node(f"{TPG}/luns").ui_complete_delete({}, "l", "lun") == ["lun0 "]
-    assert root.get_node(f"{TPG}/acls").ui_complete_delete({}, "iqn", "wwn") == [f"{DB} "]
+    assert root.get_node(f"{TPG}/luns").ui_complete_create({}, "/backstores/ramdisk/r1", "storage_object") == [
+        "/backstores/ramdisk/r1 "
+    ]
+
+
+def test_a_lun_is_in_an_alua_group(typist: Typist) -> None:
+    """By its own parameter; one that there is not is refused."""
+    typist.types("/backstores/ramdisk/r0/alua create second 7")
+    lun = f"{TPG}/luns/lun0"
+    assert "is now 'second'" in typist.types(f"{lun} set alua alua_tg_pt_gp_name=second")
+    assert group(typist).luns[0].alua_group == "second"
+    assert "alua_tg_pt_gp_name=second" in typist.types(f"{lun} get alua alua_tg_pt_gp_name")
+    assert "ramdisk/r0 (second)" in typist.types(f"{lun} status")
+    assert "alua_tg_pt_gp_name: second" in typist.types(f"{lun} info")
+    assert "it has default_tg_pt_gp" in typist.fails(f"{lun} set alua alua_tg_pt_gp_name=third")
+
+
+def test_a_portal_that_does_not_listen_says_so(typist: Typist) -> None:
+    """With the reason."""
+    typist.types(f"{TPG}/portals create 192.0.2.1")
+    view = PortalView(target_name=NAME, target_portal_group_tag=1, portal="192.0.2.1:3260", listening=True)
+    typist.daemon.known_portals = (view,)
+    assert "OK" in typist.types(f"{TPG}/portals/192.0.2.1:3260 status")
+    typist.daemon.known_portals = (dataclasses.replace(view, listening=False, problem="no such address"),)
+    assert "does not listen: no such address" in typist.types(f"{TPG}/portals/192.0.2.1:3260 status")
+
+
+def test_a_portal_is_plain_tcp(typist: Typist) -> None:
+    """ISER and offload can be turned off, as they are, and what a file of LIO said of them is forgotten."""
+    portal = Portal("192.0.2.1", iser=True, offload=True)
+    typist.types(f"{TPG}/portals create 192.0.2.1")
+    typist.daemon.running = edit_group(
+        typist.daemon.running, NAME, 1, lambda group: dataclasses.replace(group, portals=(portal,))
+    )
+    typist.daemon.revision += 1
+    assert "iSER enable now: False" in typist.types(f"refresh\n{TPG}/portals/192.0.2.1:3260 enable_iser false")
+    assert group(typist).portals == (Portal("192.0.2.1", offload=True),)
+    assert "there is no offload here" in typist.fails(f"{TPG}/portals/192.0.2.1:3260 enable_offload true")
+    typist.types(f"{TPG}/portals/192.0.2.1:3260 enable_offload false")
+    assert "iser: False" in typist.types(f"{TPG}/portals/192.0.2.1:3260 info")
+    assert group(typist).portals == (Portal("192.0.2.1"),)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +131,6 @@ def test_completion(typist: Typist) -> None:
         (f"{TPG}/luns create /backstores/ramdisk/r0", "is LUN 0 of tpg1 already"),
         (f"{TPG}/luns create /backstores/ramdisk/r1 lun0", "LUN 0 is taken"),
         (f"{TPG}/luns delete 9", "has no lun9"),
-        (f"{TPG}/acls create nonsense", "is not an iSCSI name"),
-        (f"{TPG}/acls delete {DB}", "has no node ACL"),
-        (f"{TPG}/acls tag {DB} a.b", "'.' not permitted"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(typist: Typist, line: str, complaint: str) -> None:

@@ -1,9 +1,12 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from isthmus.config.document import load
 from isthmus.config.model import Backstore, BackstoreKey
 from isthmus.management.backstore_edits import create_backstore
+from isthmus.management.views import BackstoreView
 from tests.support.typist import Typist
 
 
@@ -76,7 +79,9 @@ def test_info_and_completion(typist: Typist) -> None:
         ("backstores/fileio create a /nowhere/a ten", "ten"),
         ("backstores/fileio create a/b /nowhere/a 1M", "cannot name a backstore"),
         ("backstores/block create a /etc/passwd", "is not a block device"),
-        ("backstores/ramdisk create r 1M nullio=true", "nullio"),
+        ("backstores/block create a /dev/null exclusive=false", "exclusive is true"),
+        ("backstores/fileio delete nothing save=perhaps", "is not true|false"),
+        ("backstores/user:file changemedium nothing 1M /srv/a.img", "there is no /backstores/user/nothing"),
         ("backstores/ramdisk create r 1M nullio=perhaps", "is not true|false"),
         ("backstores/ramdisk delete nothing", "there is no /backstores/ramdisk/nothing"),
     ],
@@ -145,3 +150,76 @@ def test_a_drive(typist: Typist, tmp_path: Path) -> None:
     assert store(typist, "fileio", "a").path == ""
     typist.types(f"backstores/fileio/a insert {image}")
     assert store(typist, "fileio", "a").path == str(image)
+
+
+def test_a_disk_of_zeros(typist: Typist) -> None:
+    """It takes no memory, and the tree says so."""
+    typist.types("/backstores/ramdisk create z 1G nullio=true")
+    assert store(typist, "ramdisk", "z").options == {"nullio": True}
+    assert "[nullio (1.0GiB) deactivated]" in typist.types("ls /backstores/ramdisk")
+
+
+def test_another_medium(typist: Typist) -> None:
+    """What a handler serves changes under the same name and serial number."""
+    typist.types("/backstores/user:file create a 1M /srv/a.img wwn=of-a")
+    assert "Medium Changed." in typist.types("/backstores/user:file changemedium a 2M /srv/b.img")
+    changed = store(typist, "user", "a")
+    assert (changed.size, changed.options["config"], changed.unit_serial) == (2 << 20, "file//srv/b.img", "of-a")
+
+
+def test_what_does_not_run_is_not_shown_as_if_it_did(typist: Typist) -> None:
+    """Its storage object and its LUN are red, and say why; the size of what runs is the one that it has."""
+    typist.types(
+        "/backstores/ramdisk create a 1M\n/backstores/ramdisk create b 1M\n/iscsi create iqn.2026-05.com.example:t"
+    )
+    typist.types("/iscsi/iqn.2026-05.com.example:t/tpg1/luns create /backstores/ramdisk/a")
+    assert "(1.0MiB) activated" in typist.types("/backstores/ramdisk/a status")
+    typist.daemon.known_backstores = (
+        BackstoreView(path="/backstores/ramdisk/a", size=0, block_length=0, active=True, problem="it is gone"),
+        BackstoreView(path="/backstores/ramdisk/b", size=2 << 20, block_length=512, active=False),
+    )
+    tree = typist.types("ls")
+    for part in ("(1.0MiB) does not run: it is gone", "(2.0MiB) deactivated", "(default_tg_pt_gp) does not run"):
+        assert part in tree
+    root = typist.shell._root
+    for path in ("/backstores/ramdisk/a", "/iscsi/iqn.2026-05.com.example:t/tpg1/luns/lun0"):
+        assert root.get_node(path).summary()[1] is False
+    assert "status: does not run: it is gone" in typist.types("/backstores/ramdisk/a info")
+
+
+def test_the_name_as_product_identification_is_a_preference(typist: Typist) -> None:
+    """Off, new disks are named by their kind."""
+    typist.types("set global export_backstore_name_as_model=false\n/backstores/ramdisk create r 1M")
+    assert store(typist, "ramdisk", "r").attributes == {"emulate_model_alias": 0}
+
+
+def test_one_storage_object_is_saved_beside_others(typist: Typist, tmp_path: Path) -> None:
+    """With the target that it is a LUN of, and what else that needs."""
+    file = tmp_path / "some.json"
+    typist.types("/backstores/ramdisk create other 1M")
+    typist.types(f"/backstores/ramdisk/other saveconfig {file}")
+    typist.types(
+        "/backstores/ramdisk create a 1M\n/backstores/ramdisk create b 1M\n/iscsi create iqn.2026-05.com.example:t"
+    )
+    for name in "ab":
+        typist.types(f"/iscsi/iqn.2026-05.com.example:t/tpg1/luns create /backstores/ramdisk/{name}")
+    assert "'ramdisk:a' config saved" in typist.types(f"/backstores/ramdisk/a saveconfig {file}")
+    saved, _ = load(file.read_text())
+    assert saved == typist.daemon.running
+    document = json.loads(file.read_text())
+    document["targets"].append({"wwn": "naa.1", "fabric": "loopback", "tpgs": []})
+    file.write_text(json.dumps(document))
+    assert "would lose something" in typist.fails(f"/backstores/ramdisk/a saveconfig {file}")
+    assert json.loads(file.read_text()) == document
+
+
+def test_paths_are_completed(typist: Typist, tmp_path: Path) -> None:
+    """Of files and directories, where one is wanted."""
+    (tmp_path / "disk.img").touch()
+    (tmp_path / "images").mkdir()
+    root = typist.shell._root
+    node = root.get_node("/backstores/fileio")
+    assert node.ui_complete_create({}, f"{tmp_path}/d", "file_or_dev") == [f"{tmp_path}/disk.img "]
+    assert node.ui_complete_create({}, f"{tmp_path}/i", "file_or_dev") == [f"{tmp_path}/images/"]
+    assert node.ui_complete_create({}, f"{tmp_path}/", "name") == []
+    assert root.get_node("/backstores/block").ui_complete_create({}, f"{tmp_path}/nowhere/x", "dev") == []

@@ -42,7 +42,7 @@ def test_the_session_of_every_guide(typist: Typist, tmp_path: Path) -> None:
         "Parameter authentication is now '0'.",
         "Created LUN 0.",
         "Created network portal 0.0.0.0:3260.",
-        "Configuration saved.",
+        "Configuration saved to /var/lib/isthmus/saveconfig.json",
     ):
         assert line in said
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from isthmus.cli import main as program
-from isthmus.cli.shell import access, backstores, initiator_groups, root, targets
+from isthmus.cli.shell import access, acls, alua, backstores, initiator_groups, root, targets
 from isthmus.cli.shell import main as shell_main
 from isthmus.cli.shell.main import Shell
 from isthmus.config.model import (
+    AluaGroup,
     Backstore,
     BackstoreKey,
     Chap,
@@ -41,7 +42,13 @@ def configuration() -> Configuration:
     stores = [
         Backstore(key=BackstoreKey("fileio", "disk"), path="/nowhere/disk.img", size=1 << 20, unit_serial="1"),
         Backstore(key=BackstoreKey("block", "volume"), path="/dev/nowhere", unit_serial="2", write_back=False),
-        Backstore(key=BackstoreKey("ramdisk", "memory"), size=1 << 20, unit_serial="3", write_back=False),
+        Backstore(
+            key=BackstoreKey("ramdisk", "memory"),
+            size=1 << 20,
+            unit_serial="3",
+            write_back=False,
+            alua_groups=(AluaGroup(name="second", alua_group_id=1),),
+        ),
     ]
     group = PortalGroup(
         tag=1,
@@ -98,9 +105,17 @@ WRONG_VALUES = [
     "cd /nowhere",
     "ls /nowhere",
     "ls / depth",
-    "/ saveconfig /tmp/elsewhere.json",
+    "/ saveconfig /nowhere/elsewhere.json",
+    "/ saveconfig /dev/null",
+    "/ saveconfig /",
+    "/backstores/ramdisk/memory saveconfig /nowhere/elsewhere.json",
+    "/backstores/ramdisk/memory saveconfig /etc/hostname",
     "/ restoreconfig /nowhere.json",
     "/ restoreconfig /etc/hostname",
+    "/ restoreconfig /bin/true",
+    "/ restoreconfig /",
+    "/ restoreconfig",
+    "/ restoreconfig /nowhere.json clear_existing=perhaps",
     "/ clearconfig",
     "/ clearconfig perhaps",
     "/ sessions fold",
@@ -122,6 +137,10 @@ WRONG_VALUES = [
     "/ set global auto_add_mapped_luns=perhaps",
     "/ set global auto_add_mapped_luns=false auto_add_default_portal=perhaps",
     "/ set global loglevel_console=loud",
+    "/ set global max_backup_files=3",
+    "/ set global max_backup_files=many",
+    "/iscsi set global auto_enable_tpgt=perhaps",
+    "/iscsi get global nothing",
     "/backstores create x",
     "/backstores/fileio create a /nowhere/a.img",
     "/backstores/fileio create a /nowhere/a.img ten",
@@ -148,6 +167,30 @@ WRONG_VALUES = [
     "/backstores/ramdisk create a 0",
     "/backstores/ramdisk create memory 1M",
     "/backstores/ramdisk create a 1M perhaps",
+    "/backstores/block create a /dev/null exclusive=perhaps",
+    "/backstores/fileio delete disk save=perhaps",
+    "/backstores/user:file changemedium a 1M b",
+    "/backstores/ramdisk/memory/alua create",
+    "/backstores/ramdisk/memory/alua create a",
+    "/backstores/ramdisk/memory/alua create a one",
+    "/backstores/ramdisk/memory/alua create a 0",
+    "/backstores/ramdisk/memory/alua create a 65536",
+    "/backstores/ramdisk/memory/alua create a/b 1",
+    "/backstores/ramdisk/memory/alua create default_tg_pt_gp 1",
+    "/backstores/ramdisk/memory/alua create second 2",
+    "/backstores/ramdisk/memory/alua create third 1",
+    "/backstores/ramdisk/memory/alua delete default_tg_pt_gp",
+    "/backstores/ramdisk/memory/alua delete nothing",
+    "/backstores/ramdisk/memory/alua/nothing info",
+    "/backstores/ramdisk/memory/alua/second set alua alua_access_state=5",
+    "/backstores/ramdisk/memory/alua/second set alua alua_access_state=active",
+    "/backstores/ramdisk/memory/alua/second set alua preferred=1 nonop_delay_msecs=-1",
+    "/backstores/ramdisk/memory/alua/second set alua tg_pt_gp_id=7",
+    "/backstores/ramdisk/memory/alua/second set alua members=x",
+    "/backstores/ramdisk/memory/alua/second set alua alua_support_lba_dependent=1",
+    "/backstores/ramdisk/memory/alua/second set alua nothing=1",
+    "/backstores/ramdisk/memory/alua/second set attribute preferred=1",
+    "/backstores/ramdisk/memory/alua/second get alua nothing",
     "/backstores/ramdisk create a 1M wwn=1",
     "/backstores/ramdisk delete nothing",
     "/backstores/ramdisk/memory resize ten",
@@ -204,6 +247,13 @@ WRONG_VALUES = [
     f"{TPG}/luns create /backstores/ramdisk/memory -1",
     f"{TPG}/luns create /backstores/ramdisk/memory lunar",
     f"{TPG}/luns create /backstores/ramdisk/memory 5 perhaps",
+    f"{TPG}/portals/192.0.2.7:3260 enable_iser true",
+    f"{TPG}/portals/192.0.2.7:3260 enable_offload true",
+    f"{TPG}/portals/192.0.2.7:3260 enable_iser perhaps",
+    f"{TPG}/luns/lun0 set alua alua_tg_pt_gp_name=nothing",
+    f"{TPG}/luns/lun0 set alua alua_tg_pt_gp_name=",
+    f"{TPG}/luns/lun0 set alua nothing=1",
+    f"{TPG}/luns/lun0 get alua nothing",
     f"{TPG}/luns delete 7",
     f"{TPG}/luns delete lunar",
     f"{TPG}/luns delete 0 perhaps",
@@ -214,6 +264,8 @@ WRONG_VALUES = [
     f"{TPG}/acls delete nonsense",
     f"{TPG}/acls tag {NEW} label",
     f"{TPG}/acls tag {INITIATOR} a.b",
+    f"{TPG}/acls tag {INITIATOR} a/b",
+    f"{TPG}/acls delete a_tag",
     f"{TPG}/acls untag nonsense",
     f"{ACL} create 0 0",
     f"{ACL} create 1 7",
@@ -333,7 +385,7 @@ def test_every_kind_of_node_is_tried(place: Place) -> None:
     """The tree of the tests has all kinds that there are."""
     kinds = {
         kind
-        for module in (access, backstores, initiator_groups, root, targets)
+        for module in (access, acls, alua, backstores, initiator_groups, root, targets)
         for kind in vars(module).values()
         if inspect.isclass(kind) and kind.__module__ == module.__name__ and kind.__name__.endswith(("Node", "Kind"))
     } - {backstores.KindNode}

@@ -1,7 +1,7 @@
 import pytest
 from configshell_fb import ExecutionError
 
-from isthmus.cli.shell.node import number
+from isthmus.cli.shell.node import completed, number
 from isthmus.config.model import Configuration, PortalGroup, Target
 from isthmus.names import IscsiName
 from tests.support.typist import Typist
@@ -48,3 +48,37 @@ def test_several_parameters_are_one_edit(typist: Typist) -> None:
     said = typist.types("/backstores/ramdisk/r set attribute emulate_tpu=1 emulate_tas=0")
     assert said == "Parameter emulate_tpu is now '1'.\nParameter emulate_tas is now '0'.\n"
     assert typist.daemon.revision == before + 1
+
+
+def test_what_was_created_is_the_last_bookmark(typist: Typist) -> None:
+    """The shell goes there if that is preferred."""
+    typist.types("/backstores/ramdisk create r 1M")
+    assert typist.shell._current_node.path == "/"
+    assert "wwn:" in typist.types("@last info")
+    typist.types("/iscsi set global auto_cd_after_create=true\n/iscsi create iqn.2026-05.com.example:a")
+    assert typist.shell._current_node.path == "/iscsi/iqn.2026-05.com.example:a/tpg1"
+    typist.types("luns/ create /backstores/ramdisk/r")
+    assert typist.shell._current_node.path == "/iscsi/iqn.2026-05.com.example:a/tpg1/luns/lun0"
+
+
+def test_preferences_of_targetcli(typist: Typist) -> None:
+    """Each can be asked for anywhere; what has no meaning can be set, and what the daemon rules only to what it is."""
+    for name in ("auto_save_on_exit", "auto_use_daemon", "daemon_use_batch_mode", "auto_enable_tpgt"):
+        assert f"{name} is now 'false'" in typist.types(f"/backstores/fileio set global {name}=0")
+    assert "max_backup_files is now '10'" in typist.types("set global max_backup_files=10")
+    assert "The daemon keeps 10" in typist.fails("set global max_backup_files=5")
+
+
+def test_truth_in_numbers(typist: Typist) -> None:
+    """1 and 0 are as good as true and false, as targetcli's guides have it."""
+    typist.types("/iscsi set discovery_auth enable=1")
+    assert typist.daemon.running.discovery.enable
+    typist.types("/iscsi set discovery_auth enable=0")
+    assert not typist.daemon.running.discovery.enable
+
+
+def test_words_are_completed() -> None:
+    """A blank follows the only one, unless it goes on from there."""
+    assert completed(["one", "other", "two"], "o") == ["one", "other"]
+    assert completed(["one", "two"], "o") == ["one "]
+    assert completed(["/srv/"], "/s") == ["/srv/"]

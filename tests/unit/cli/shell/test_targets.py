@@ -75,7 +75,6 @@ def test_the_default_portal_is_a_preference(typist: Typist) -> None:
     """Off, a target is made without one."""
     typist.types("set global auto_add_default_portal=false\niscsi/ create iqn.2026-05.com.example:b")
     assert group_of(typist.daemon.running, IscsiName("iqn.2026-05.com.example:b"), 1).portals == ()
-    typist.types("set global auto_add_default_portal=true")
 
 
 def test_the_place_survives_a_change_and_moves_up_when_it_is_gone(typist: Typist) -> None:
@@ -111,3 +110,20 @@ def test_completion_and_info(typist: Typist) -> None:
 def test_what_cannot_be_is_said_in_one_line(typist: Typist, line: str, complaint: str) -> None:
     """And nothing is changed."""
     assert complaint in typist.fails(line)
+
+
+def test_new_portal_groups_are_enabled_by_preference(typist: Typist) -> None:
+    """Off, nobody gets in before the operator says so."""
+    typist.types(f"set global auto_enable_tpgt=false\n/iscsi/{NAME} create 2\niscsi/ create iqn.2026-05.com.example:b")
+    assert not group(typist, 2).enable
+    assert not group_of(typist.daemon.running, IscsiName("iqn.2026-05.com.example:b"), 1).enable
+
+
+def test_info_and_version(typist: Typist) -> None:
+    """What targetcli tells of each place."""
+    assert f"fabric: iscsi\nwwn: {NAME}" in typist.types(f"/iscsi/{NAME} info")
+    said = typist.types(f"{TPG} set auth userid=db password=geheimgeheim1\n{TPG} info\n/iscsi version")
+    assert "chap_userid: db" in said
+    assert "geheim" not in said
+    assert "Target fabric module iscsi" in said
+    assert typist.shell._root.get_node(f"/iscsi/{NAME}").ui_complete_delete({}, "", "tag") == ["1 "]
