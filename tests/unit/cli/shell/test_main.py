@@ -92,7 +92,7 @@ def test_standard_input_stops_at_the_first_error(typist: Typist) -> None:
         ("backstores/fileio make x", "Command not found make"),
         ("nowhere/ create x", "No such path /nowhere"),
         ("backstores/fileio create", "Missing required parameter"),
-        ("backstores/fileio create a /tmp/x 1M yes no 1 2 3", "expected at most 6"),
+        ("backstores/fileio create a /tmp/x 1M yes no 1 2 3", "expected at most 7"),
         ("set nothing a=b", "Unknown configuration group"),
     ],
 )
