@@ -28,7 +28,7 @@ MODE_PAGES = (
 UNIT = "--lld iscsi --mode logicalunit --op update --tid 1 --lun 1 --params"
 ISER = "what tgtd has beside iSCSI over TCP (iSER) is not here"
 STORES = "only the backing stores and device types that mean something here are told of"
-ONLY_DISKS = "every device here is a disk: tapes, CDs, changers and OSDs are refused"
+ONLY_DISKS = "every device here is a disk: tapes, changers and OSDs are refused"
 REFUSED_AT_ONCE = "tgtd takes any text, which then never matches anybody"
 REDIRECT_CALLBACK = "no program is run for a login"
 ISNS = "there is no iSNS client here, and iSNS=On would say that there is"
@@ -295,7 +295,9 @@ def what_has_no_meaning() -> Iterator[Call]:
     yield Call("--op show --mode portal")
     yield Call("--op delete --mode portal --param portal=127.0.0.2:13999")
     yield Call("--op delete --mode portal --param portal=127.0.0.2:13999")
-    for kind in ("tape", "cd", "changer", "osd", "ssc"):
+    yield Call("--op new --mode logicalunit --tid 1 --lun 20 --device-type cd --backing-store $/tape.img")
+    yield Call("--op delete --mode logicalunit --tid 1 --lun 20")
+    for kind in ("tape", "changer", "osd", "ssc"):
         new = f"--op new --mode logicalunit --tid 1 --lun 20 --device-type {kind} --backing-store $/tape.img"
         yield Call(new, ONLY_DISKS, REFUSED)
         yield Call("--op delete --mode logicalunit --tid 1 --lun 20", ONLY_DISKS)

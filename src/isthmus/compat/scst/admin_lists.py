@@ -12,7 +12,7 @@ from isthmus.management.views import SessionView
 
 __all__ = ["LISTS", "Listing", "session_lines"]
 
-HANDLERS: Final = ("vdisk_blockio", "vdisk_fileio", "vdisk_nullio")
+HANDLERS: Final = ("vcdrom", "vdisk_blockio", "vdisk_fileio", "vdisk_nullio")
 _SECTIONS: Final = frozenset({"TARGET", "LUN", "GROUP", "INITIATOR", "DEVICE", "TARGET_GROUP"})
 _NOTHING: Final = "\t(none)"
 

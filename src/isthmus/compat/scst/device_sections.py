@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from isthmus.compat.scst.alua import BOTH
+from isthmus.compat.scst.devices import DRIVE
 from isthmus.compat.scst.grammar import is_writable
 from isthmus.compat.scst.identity import given_by, serial_of
 from isthmus.compat.scst.layout import Block
@@ -12,7 +13,7 @@ from isthmus.config.model import Backstore, BackstoreKey
 
 __all__ = ["DeviceNames", "handler_sections"]
 
-_HANDLERS: Final = {"fileio": "vdisk_fileio", "block": "vdisk_blockio", "null": "vdisk_nullio"}
+_HANDLERS: Final = {"fileio": "vdisk_fileio", "block": "vdisk_blockio", "null": "vdisk_nullio", KIND: "dev_disk"}
 
 
 class DeviceNames:
@@ -24,7 +25,7 @@ class DeviceNames:
         for store in sorted(stores, key=lambda store: store.key):
             if store.key.kind == KIND and ADDRESS.fullmatch(store.path):
                 self._names[store.key] = store.path
-            elif store.key.kind in _HANDLERS and is_writable(store.path, store.unit_serial):
+            elif store.key.kind != KIND and store.key.kind in _HANDLERS and is_writable(store.path, store.unit_serial):
                 self._names[store.key] = self._free(store.key.name)
 
     def of(self, key: BackstoreKey) -> str | None:
@@ -45,15 +46,33 @@ class DeviceNames:
 
 def handler_sections(stores: Iterable[Backstore], names: DeviceNames) -> list[Block]:
     """One section for each handler that has devices."""
-    sections = {KIND: Block(("HANDLER", "dev_disk"))}
-    sections |= {kind: Block(("HANDLER", handler)) for kind, handler in _HANDLERS.items()}
+    sections = {handler: Block(("HANDLER", handler)) for handler in (_HANDLERS[KIND], *_HANDLERS.values(), DRIVE)}
     for store in sorted(stores, key=lambda store: store.key):
         name = names.of(store.key)
-        if name is not None and store.key.kind == KIND:
-            sections[KIND].add("DEVICE", name)
-        elif name is not None:
-            _fill(sections[store.key.kind].add("DEVICE", name), store, name)
+        if name is None:
+            continue
+        device = sections[DRIVE if store.is_drive else _HANDLERS[store.key.kind]].add("DEVICE", name)
+        if store.is_drive:
+            _fill_drive(device, store, name)
+        elif store.key.kind != KIND:
+            _fill(device, store, name)
     return [section for section in sections.values() if section.inner]
+
+
+def _fill_drive(device: Block, store: Backstore, name: str) -> None:
+    """A drive has names, and what is in it."""
+    if store.path:
+        device.add("filename", store.path)
+    _fill_names(device, store, name)
+    if not store.attributes.get("task_set_per_nexus"):
+        device.add("tst", 0)
+
+
+def _fill_names(device: Block, store: Backstore, name: str) -> None:
+    if store.unit_serial != serial_of(name, 0):
+        device.add("usn", store.unit_serial)
+    for attribute, text in given_by(store, name):
+        device.add(attribute, text)
 
 
 def _fill(device: Block, store: Backstore, name: str) -> None:
@@ -62,10 +81,7 @@ def _fill(device: Block, store: Backstore, name: str) -> None:
         device.add("size", store.size or 0)
     else:
         device.add("filename", store.path)
-    if store.unit_serial != serial_of(name, 0):
-        device.add("usn", store.unit_serial)
-    for attribute, text in given_by(store, name):
-        device.add(attribute, text)
+    _fill_names(device, store, name)
     if block_length != 512:
         device.add("blocksize", block_length)
     for attribute, wanted in (

@@ -15,11 +15,13 @@ from isthmus.config.model import Backstore, BackstoreKey
 from isthmus.config.settings import BACKSTORE_ATTRIBUTES, Value
 from isthmus.errors import ConfigurationError
 
-__all__ = ["NULLIO_SIZE", "Device", "Devices", "read_devices"]
+__all__ = ["DRIVE", "NULLIO_SIZE", "Device", "Devices", "read_devices"]
 
 NULLIO_SIZE: Final = 5 * 1024**4 // 2
 """Bytes of a vdisk_nullio that has no size."""
-_KINDS: Final = {"vdisk_fileio": "fileio", "vdisk_blockio": "block", "vdisk_nullio": "null"}
+DRIVE: Final = "vcdrom"
+"""The handler of CDs."""
+_KINDS: Final = {"vdisk_fileio": "fileio", "vdisk_blockio": "block", "vdisk_nullio": "null", DRIVE: "fileio"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class _Draft:
     names: dict[str, str] = field(default_factory=dict)
     """Those of `identity.GIVEN`."""
     attributes: dict[str, Value] = field(default_factory=dict)
+    is_drive: bool = False
+    """It is a drive for CDs, which may be empty."""
     left_out: str = ""
     """Why it cannot be served."""
 
@@ -91,7 +95,7 @@ def _read_device(
 ) -> Device | None:
     name = statement.words[1].text
     owner = f"DEVICE {name}"
-    draft = _Draft()
+    draft = _Draft(is_drive=handler == DRIVE)
     if handler in PASS_THROUGH:
         store = read_pass_through(statement, surroundings, report)
         return None if store is None else Device(store, statement.position)
@@ -113,7 +117,7 @@ def _read_device(
     if kind == "null":
         draft.path = draft.path or name
         draft.size = NULLIO_SIZE if draft.size is None else draft.size
-    elif not PurePosixPath(draft.path).is_absolute():
+    elif not PurePosixPath(draft.path).is_absolute() and not (draft.is_drive and not draft.path):
         raise report.error(statement.position, f"{owner} has no filename that is an absolute path")
     return _device(statement, kind, draft, setup_id, report)
 
@@ -122,7 +126,7 @@ def _device(statement: Statement, kind: str, draft: _Draft, setup_id: int, repor
     name = statement.words[1]
     values: dict[str, Value] = {
         "is_nonrot": int(not draft.rotational),
-        "block_size": draft.block_length,
+        **({"device_type": "cd"} if draft.is_drive else {"block_size": draft.block_length}),
         "task_set_per_nexus": int(draft.task_sets),
         **attributes_of(kind, name.text, setup_id, draft.names),
         **draft.attributes,
@@ -147,7 +151,7 @@ def _device(statement: Statement, kind: str, draft: _Draft, setup_id: int, repor
 
 def _block_length(draft: _Draft, value: str) -> None:
     draft.block_length = number(value)
-    if draft.block_length not in (512, 4096):
+    if draft.block_length not in (512, 4096) and not draft.is_drive:
         draft.left_out = "blocks have 512 or 4096 bytes here"
 
 
@@ -239,7 +243,6 @@ _QUIET: Final[Row[_Draft]] = Row()
 _NO_SUCH: Final = "there is no such handler here"
 _NO_PROTECTION: Final = "there is no protection information (T10-PI) over iSCSI"
 _OTHER_HANDLERS: Final[Mapping[str, str]] = {
-    "vcdrom": "there are no CD-ROMs here",
     "dev_disk_perf": "there are no disks that do not read and write",
 }
 _HANDLER_ROWS: Final[Mapping[str, Row[None]]] = {name: Row() for name in ("trace_level", "type", "numa_node_id")}

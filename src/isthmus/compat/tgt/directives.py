@@ -57,8 +57,8 @@ GLOBAL: Final = _table(
 LUN: Final = _table(
     DirectiveRow("lun", "its number"),
     DirectiveRow("write-cache", "on or off"),
-    DirectiveRow("device-type", "disk; pt for a device behind /dev/sgN"),
-    DirectiveRow("bs-type", "rdwr, aio, null, sg"),
+    DirectiveRow("device-type", "disk; cd; pt for a device behind /dev/sgN"),
+    DirectiveRow("bs-type", "rdwr, aio, null, sg, mmc"),
     DirectiveRow("bsopts", "options of the backing store"),
     DirectiveRow("bsoflags", "sync, direct"),
     DirectiveRow("block-size", "512 or 4096"),

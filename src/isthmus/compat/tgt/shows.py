@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 DRIVER: Final = "iscsi"
-_DEVICE_TYPES: Final = ("disk", "controller", "passthrough")
+_DEVICE_TYPES: Final = ("disk", "cd/dvd", "controller", "passthrough")
 _PARAMETERS_OF_NOPS: Final = (NOP_INTERVAL, NOP_COUNT)
 
 
@@ -127,13 +127,13 @@ def _unit(number: int, store: Backstore, state: DiskState) -> UnitText:
     path = str(store.options.get(PATH, store.path))
     return UnitText(
         lun=number,
-        kind="passthrough" if store.options.get(BSTYPE) == "sg" else "disk",
+        kind=_kind(store),
         scsi_id=str(store.attribute("t10_id") or store.unit_serial),
         scsi_sn=str(store.attribute("product_serial") or store.unit_serial),
         size=state.size if path else 0,
         block_length=state.block_length,
         online=state.medium_present,
-        removable=bool(store.attribute("removable")),
+        removable=store.is_drive or bool(store.attribute("removable")),
         prevent_removal=state.prevent_removal,
         read_only=bool(store.read_only or store.attribute("write_protect")),
         write_protect=state.write_protected,
@@ -142,6 +142,12 @@ def _unit(number: int, store: Backstore, state: DiskState) -> UnitText:
         path=path,
         flags=str(store.options.get(BSOFLAGS, "")),
     )
+
+
+def _kind(store: Backstore) -> str:
+    if store.is_drive:
+        return "cd/dvd"
+    return "passthrough" if store.options.get(BSTYPE) == "sg" else "disk"
 
 
 # -- The others --------------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from isthmus.errors import ConfigurationError
 __all__ = [
     "BSOFLAGS",
     "BSTYPE",
+    "DISC_STORE",
+    "DRIVE_PRODUCT",
     "PATH",
     "STORES",
     "delete_unit",
@@ -35,13 +37,16 @@ BSTYPE: Final = "tgt_bstype"
 BSOFLAGS: Final = "tgt_bsoflags"
 PATH: Final = "tgt_path"
 """Options of a backstore that tgtadm made: what `show` prints for its type, its flags, and a path that is none."""
-STORES: Final = {"sg": (), "null": (), "rdwr": ("sync", "direct"), "aio": ()}
+STORES: Final = {"sg": (), "null": (), "rdwr": ("sync", "direct"), "aio": (), "mmc": ()}
 """The types that mean something here, with their flags."""
 _DEFAULT_STORE: Final = "rdwr"
+DISC_STORE: Final = "mmc"
 _PASSED_ON: Final = "pscsi"
 """The kind of backstore that is the device itself: it says what it is."""
 _NULL_BYTES: Final = 1 << 40
 _BLOCK_LENGTHS: Final = (512, 4096)
+_DISC_BLOCK_LENGTH: Final = 2048
+DRIVE_PRODUCT: Final = "VIRTUAL-CDROM"
 _UNFIT: Final = re.compile(r"[^!-.0-~]+")
 """Whatever cannot stand in the name of a backstore."""
 
@@ -56,6 +61,8 @@ class _Wish:
     store: str
     flags: tuple[str, ...]
     block_length: int
+    in_drive: bool = False
+    """It is a CD or DVD, or a drive without one."""
 
 
 def new_unit(configuration: Configuration, request: Request, around: Surroundings) -> Configuration:
@@ -66,6 +73,10 @@ def new_unit(configuration: Configuration, request: Request, around: Surrounding
         raise Refused(Status.LOGICAL_UNIT_EXISTS)
     wish = _wish(request)
     present = _disk_at(configuration, wish.path) if wish.store != "null" else None
+    if present is not None and present.is_drive != wish.in_drive:
+        raise Refused(Status.INVALID_REQUEST, f"{wish.path} is that of {present.key}")
+    if wish.in_drive:
+        present = None  # Drives may have the same disc in them, and are not the same drive.
     store = present or _backstore(configuration, wish, around)
     try:
         luns = (*group.luns, Lun(number=request.lun, backstore=store.key))
@@ -78,7 +89,8 @@ def new_unit(configuration: Configuration, request: Request, around: Surrounding
 def _wish(request: Request) -> _Wish:
     """The checks are tgtd's, in its order."""
     found = named_parameters(request.text, "path", "bstype", "bsopts", "bsoflags", "blocksize")
-    store = found.get("bstype") or _DEFAULT_STORE
+    in_drive = request.device_type == DeviceType.CD
+    store = found.get("bstype") or (DISC_STORE if in_drive else _DEFAULT_STORE)
     if store == "bsg":
         store = "sg"
     if store not in STORES:
@@ -88,13 +100,15 @@ def _wish(request: Request) -> _Wish:
     flags = tuple(flag for flag in found.get("bsoflags", "").split(":") if flag)
     if not set(flags) <= set(STORES[store]):
         raise Refused(Status.INVALID_REQUEST, f"the backing store type {store} does not have these flags")
-    if request.device_type not in {DeviceType.DISK, DeviceType.PASSTHROUGH}:
-        raise Refused(Status.INVALID_REQUEST, "every device here is a disk")
-    block_length = numeral(found.get("blocksize", "512"))
-    if block_length not in _BLOCK_LENGTHS:
+    if request.device_type not in {DeviceType.DISK, DeviceType.CD, DeviceType.PASSTHROUGH}:
+        raise Refused(Status.INVALID_REQUEST, "every device here is a disk, or a drive for CDs and DVDs")
+    if store == DISC_STORE and not in_drive:
+        raise Refused(Status.INVALID_REQUEST, f"the type {DISC_STORE} is for discs")
+    block_length = _DISC_BLOCK_LENGTH if in_drive else numeral(found.get("blocksize", "512"))
+    if block_length not in _BLOCK_LENGTHS and not in_drive:
         raise Refused(Status.INVALID_REQUEST, f"blocks have {' or '.join(map(str, _BLOCK_LENGTHS))} bytes")
     ordered = tuple(flag for flag in STORES["rdwr"] if flag in flags)
-    return _Wish(request.tid, request.lun, found.get("path", ""), store, ordered, block_length)
+    return _Wish(request.tid, request.lun, found.get("path", ""), store, ordered, block_length, in_drive)
 
 
 def _disk_at(configuration: Configuration, path: str) -> Backstore | None:
@@ -115,7 +129,9 @@ def _backstore(configuration: Configuration, wish: _Wish, around: Surroundings) 
             attributes["naa_id"] = tgt_naa(str(names["t10_id"]))
     if kind == "ramdisk":
         options |= {"nullio": 1, PATH: wish.path}
-    if not wish.path:
+    if wish.in_drive:
+        attributes |= {"device_type": "cd", "product_id": DRIVE_PRODUCT}
+    elif not wish.path:
         attributes |= {"removable": 1, "medium_present": 0}
     return Backstore(
         key=key,
@@ -142,6 +158,8 @@ def identity_attributes(tid: int, lun: int) -> dict[str, Value]:
 def _kind(wish: _Wish, around: Surroundings) -> str:
     """A unit without a path is a drive without a medium."""
     path = wish.path
+    if wish.in_drive and not path:
+        return "fileio"
     if wish.store == "null" or not path:
         return "ramdisk"
     found = around.kind_of(path)
@@ -154,7 +172,7 @@ def _kind(wish: _Wish, around: Surroundings) -> str:
 
 def _free_key(configuration: Configuration, kind: str, wish: _Wish) -> BackstoreKey:
     number = f"tgt-{wish.tid}-{wish.lun}"
-    base = _UNFIT.sub("_", PurePosixPath(wish.path).name) if kind != "ramdisk" else number
+    base = _UNFIT.sub("_", PurePosixPath(wish.path).name) if kind != "ramdisk" and wish.path else number
     names = {key.name for key in configuration.backstores}
     taken = [base or number, f"{base}-{number}", *(f"{base}-{number}-{again}" for again in range(len(names)))]
     return BackstoreKey(kind, next(name for name in taken if name not in names))
@@ -230,6 +248,8 @@ def _with_path(
     configuration: Configuration, store: Backstore, path: str, request: Request, around: Surroundings
 ) -> Backstore:
     """Another medium. What is in the drive has to be out first."""
+    if store.is_drive:
+        return _with_medium(configuration, store, path)
     if store.attribute("medium_present"):
         raise Refused(Status.INVALID_REQUEST, "the unit is online")
     if _disk_at(configuration, path) is not None:
@@ -243,3 +263,13 @@ def _with_path(
     kept = {name: value for name, value in store.options.items() if name in {BSTYPE, BSOFLAGS}}
     options = {**fresh.options, **kept}
     return dataclasses.replace(fresh, unit_serial=store.unit_serial, attributes=attributes, options=options)
+
+
+def _with_medium(configuration: Configuration, store: Backstore, path: str) -> Backstore:
+    """The drive with another disc in it, and closed."""
+    if store.attribute("medium_present") and store.path:
+        raise Refused(Status.INVALID_REQUEST, "the unit is online")
+    present = _disk_at(configuration, path)
+    if present is not None and not present.is_drive:
+        raise Refused(Status.INVALID_REQUEST, f"{path} is another disk's")
+    return dataclasses.replace(store, path=path, attributes={**store.attributes, "medium_present": 1})

@@ -10,7 +10,7 @@ from isthmus.compat.tgt.places import TidTable
 from isthmus.compat.tgt.session_keys import SESSION_KEYS
 from isthmus.compat.tgt.targets import ADDRESSES, INITIATORS, NOP_COUNT, NOP_INTERVAL, rules_of
 from isthmus.compat.tgt.unit_parameters import tgt_naa
-from isthmus.compat.tgt.units import BSOFLAGS, BSTYPE, PATH, identity_attributes
+from isthmus.compat.tgt.units import BSOFLAGS, BSTYPE, DISC_STORE, DRIVE_PRODUCT, PATH, identity_attributes
 from isthmus.config.access_lists import canonical_addresses
 from isthmus.config.model import Account, Backstore, Chap, Configuration, PortalGroup, Target
 
@@ -40,6 +40,7 @@ _KNOWN_ATTRIBUTES: Final = {
     *_NAMES,
     *_PARAMETERS,
     "block_size",
+    "device_type",
     "emulate_tpws",
     "emulate_write_cache",
     "is_nonrot",
@@ -172,16 +173,20 @@ def _has_tgts_naa(store: Backstore) -> bool:
 
 def _unit_lines(tid: int, lun: int, store: Backstore) -> Iterator[str]:
     attribute = store.attribute
-    bstype, flags = store.options.get(BSTYPE, "rdwr"), store.options.get(BSOFLAGS, "")
-    if bstype != "rdwr":
+    bstype, flags = store.options.get(BSTYPE, DISC_STORE if store.is_drive else "rdwr"), store.options.get(BSOFLAGS, "")
+    if bstype != (DISC_STORE if store.is_drive else "rdwr"):
         yield f"bs-type {bstype}"
     if bstype == "sg":
         yield "device-type pt"
+    if store.is_drive:
+        yield "device-type cd"
     if flags:
         yield f"bsoflags {flags}"
-    if attribute("block_size") != 512:
+    if attribute("block_size") != 512 and not store.is_drive:
         yield f"block-size {attribute('block_size')}"
     usual = identity_attributes(tid, lun)
+    if store.is_drive:
+        usual["product_id"] = DRIVE_PRODUCT
     for name, directive in _NAMES.items():
         if attribute(name) and attribute(name) != usual[name]:
             yield f"{directive} {quoted(str(attribute(name)))}"
@@ -189,7 +194,7 @@ def _unit_lines(tid: int, lun: int, store: Backstore) -> Iterator[str]:
         value = attribute(name) or (name == "write_protect" and int(store.read_only))
         if value and not (name == "removable" and not store.path and store.key.kind == "ramdisk"):
             yield f"{directive} {value}"
-    if not attribute("emulate_write_cache") and store.write_back:
+    if not attribute("emulate_write_cache") and store.write_back and not store.is_drive:
         yield "write-cache off"
     if not attribute("medium_present") and store.path:
         yield "online 0"

@@ -82,7 +82,7 @@ def printed(verb: str, operand: str = "", **words: str) -> list[str]:
             "list_handler",
             "",
             {},
-            ["\tHandler", "\t-------------", "\tvdisk_blockio", "\tvdisk_fileio", "\tvdisk_nullio"],
+            ["\tHandler", "\t-------------", "\tvcdrom", "\tvdisk_blockio", "\tvdisk_fileio", "\tvdisk_nullio"],
         ),
         (
             "list_handler",
@@ -90,7 +90,7 @@ def printed(verb: str, operand: str = "", **words: str) -> list[str]:
             {},
             ["\tHandler          Device", "\t-----------------------", "\tvdisk_nullio    a", "\t                b"],
         ),
-        ("list_handler", "vcdrom", {}, ["No such handler 'vcdrom' found."]),
+        ("list_handler", "dev_user", {}, ["No such handler 'dev_user' found."]),
         ("list_driver", "", {}, ["\tDriver", "\t------", "\tiscsi"]),
         ("list_driver", "iscsi", {}, ["\tDriver Target", "\t" + "-" * 32, f"\tiscsi  {NAME}"]),
         ("list_target", "", {}, ["\tDriver Target", "\t" + "-" * 32, f"\tiscsi  {NAME}"]),

@@ -119,7 +119,7 @@ def test_a_device_in_use_goes_by_force_only() -> None:
     [
         ("open_dev", "a", {"handler": "vdisk_nullio"}, "there is a device 'a' already"),
         ("open_dev", "c", {}, "-open_dev lacks -handler"),
-        ("open_dev", "c", {"handler": "vcdrom"}, "there are no CD-ROMs here"),
+        ("open_dev", "c", {"handler": "dev_disk_perf"}, "no disks that do not read and write"),
         ("add_target", "x", {"driver": "iscsi"}, "'x' is not an iSCSI name"),
         ("add_target", NAME, {"driver": "iscsi"}, "is there twice"),
         ("add_target", "x", {"driver": "ib_srpt"}, "there is no driver 'ib_srpt': there is iscsi"),

@@ -1,3 +1,5 @@
+import pytest
+
 from isthmus.compat.scst.device_sections import DeviceNames, handler_sections
 from isthmus.compat.scst.identity import attributes_of, serial_of
 from isthmus.compat.scst.layout import layout
@@ -62,3 +64,12 @@ def test_names_are_unique_over_all_kinds() -> None:
     names = DeviceNames(stores)
     assert [names.of(store.key) for store in stores] == ["d_2", "d", None]
     assert "ramdisk" not in written(*stores)
+
+
+@pytest.mark.parametrize("path", ["/srv/a.iso", ""])
+def test_drives(path: str) -> None:
+    """With what is in them."""
+    attributes = {"device_type": "cd", "is_nonrot": 0, "task_set_per_nexus": 1, **NAMES}
+    drive = Backstore(key=BackstoreKey("fileio", "d"), path=path, unit_serial=serial_of("d", 0), attributes=attributes)
+    body = f"\tDEVICE d {{\n\t\tfilename {path}\n\t}}\n" if path else "\tDEVICE d\n"
+    assert written(drive) == f"\nHANDLER vcdrom {{\n{body}}}\n"

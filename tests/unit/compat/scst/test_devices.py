@@ -149,10 +149,19 @@ def test_what_would_be_another_disk_is_left_out(attribute: str, why: str) -> Non
     assert (stores, findings) == ([], [f"{FILE}:4: {attribute} of DEVICE d: {why}; it is left out, with its LUNs"])
 
 
+@pytest.mark.parametrize("text", ["filename /a.iso", "filename /a.iso\nblocksize 2048", ""])
+def test_drives(text: str) -> None:
+    """A CD is in the drive, or none."""
+    stores, findings = device(text, "vcdrom")
+    assert findings == []
+    assert (stores[0].is_drive, stores[0].path, stores[0].key.kind) == (True, "/a.iso" if text else "", "fileio")
+    assert stores[0].attribute("vendor_id") == "SCST_FIO"
+
+
 def test_handlers_that_there_are_not_are_told() -> None:
     """Their devices are left out."""
-    stores, findings = device("filename /a.iso", "vcdrom")
-    told = "DEVICE d of the handler vcdrom: there are no CD-ROMs here; it is left out, with its LUNs"
+    stores, findings = device("filename /a", "dev_disk_perf")
+    told = "DEVICE d of the handler dev_disk_perf: there are no disks that do not read and write; it is left out, with its LUNs"
     assert (stores, findings) == ([], [f"{FILE}:2: {told}"])
     assert "there is no such handler here" in device("", "dev_user")[1][0]
 

@@ -50,6 +50,7 @@ async def test_kinds_of_disks(bench: TgtBench, options: str, kind: str, path: st
         "-b /srv/two.img -E sg",
         "-b /srv/two.img -Y pt",
         "-b /srv/two.img -Y tape",
+        "-b /srv/two.img -E mmc",
         "-b /srv/two.img -f nonsense",
         "-b /srv/two.img -E aio -f sync",
         "-b /srv/two.img -y 1024",
@@ -108,6 +109,39 @@ async def test_another_medium(bench: TgtBench) -> None:
     await bench.tgtadm("--op new --mode target --tid 2 -T iqn.2026-01.org.example:two")
     await bench.tgtadm("--op new --mode lu --tid 2 --lun 1 -b /dev/sdz")
     assert await bench.status(f"{update} path=/srv/three.img") == Status.INVALID_REQUEST
+
+
+async def test_drives(bench: TgtBench) -> None:
+    """With a disc in them, the same in two, or none."""
+    for options in ("2 -b /srv/a.iso -Y cd", "3 -b /srv/a.iso -Y cd -y 2048", "4 -Y cd"):
+        await bench.tgtadm(f"{NEW} {options}")
+    drives = [bench.store(lun) for lun in (2, 3, 4)]
+    assert [(drive.is_drive, drive.path) for drive in drives] == [
+        (True, "/srv/a.iso"),
+        (True, "/srv/a.iso"),
+        (True, ""),
+    ]
+    assert len({drive.key for drive in drives}) == 3
+    assert drives[0].attribute("product_id") == "VIRTUAL-CDROM"
+    shown = await bench.tgtadm("--op show --mode target")
+    assert shown.count("Type: cd/dvd") == shown.count("Removable media: Yes") == 3
+    bench.machine.configuration.check()
+
+
+async def test_another_disc(bench: TgtBench) -> None:
+    """It is the same drive, and has to be offline unless it is empty; what a disk has is not in a drive."""
+    update = "--op update --mode lu --tid 1 --lun 2 -P"
+    await bench.tgtadm(f"{NEW} 2 -Y cd")
+    key = bench.store(2).key
+    await bench.tgtadm(f"{update} path=/srv/a.iso")
+    assert (bench.store(2).key, bench.store(2).path) == (key, "/srv/a.iso")
+    assert await bench.status(f"{update} path=/srv/b.iso") == Status.INVALID_REQUEST
+    await bench.tgtadm(f"{update} online=0")
+    await bench.tgtadm(f"{update} path=/srv/b.iso")
+    assert (bench.store(2).path, bench.store(2).attribute("medium_present")) == ("/srv/b.iso", 1)
+    assert await bench.status(f"{update} online=0,path=/srv/one.img") == Status.INVALID_REQUEST
+    assert await bench.status(f"{NEW} 3 -b /srv/b.iso") == Status.INVALID_REQUEST
+    assert await bench.status(f"{NEW} 3 -b /srv/one.img -Y cd") == Status.INVALID_REQUEST
 
 
 async def test_parameters_are_set_all_or_none(bench: TgtBench) -> None:

@@ -20,6 +20,8 @@ async def test_what_tgtadm_made_is_read_again() -> None:
         "--op new --mode lu --tid 1 --lun 4 -b '/srv/my disk#2.img' -f sync -y 4096",
         "--op new --mode lu --tid 1 --lun 5 -b /dev/sdz -E aio",
         "--op new --mode lu --tid 1 --lun 6 -b /nowhere -E null",
+        "--op new --mode lu --tid 1 --lun 7 -b /srv/a.iso -Y cd",
+        "--op new --mode lu --tid 1 --lun 8 -Y cd",
         "--op update --mode lu --tid 1 --lun 1 -P vendor_id=ACME,scsi_sn=47,readonly=1,removable=1,online=0",
         "--op update --mode lu --tid 1 --lun 5 -P thin_provisioning=1,lbppbe=3,optimal_xfer_len=2048",
         "--op update --mode lu --tid 1 --lun 5 -P mode_page=8:0:1:0",
