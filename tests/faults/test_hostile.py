@@ -12,13 +12,13 @@ import pytest
 from isthmus.initiator.logical_unit import LogicalUnit
 from isthmus.initiator.session import Session
 from isthmus.initiator.settings import LoginSettings
+from tests.support.patience import PATIENCE
 from tests.support.server import Server, running_server
 
 pytestmark = pytest.mark.slow
 
 _MIB = 1024 * 1024
 _BLOCK = 512
-_ANSWER_SECONDS = 5.0
 _LOGIN_TIMEOUT_SECONDS = 15.0
 
 
@@ -54,7 +54,7 @@ class Witness:
         """Wait until a round is done that was begun after this call; raises what stopped the work, if something did."""
         while not self._rounds.empty():
             self._rounds.get_nowait()
-        async with asyncio.timeout(_ANSWER_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             for _ in range(2):
                 progress = asyncio.create_task(self._rounds.get())
                 await asyncio.wait({progress, self._working}, return_when=asyncio.FIRST_COMPLETED)
@@ -149,7 +149,7 @@ async def send_and_await_end(server: Server, *pieces: bytes) -> None:
             await writer.drain()
             with contextlib.suppress(OSError):  # ENOTCONN: the server has ended it already
                 writer.write_eof()
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(PATIENCE):
                 while await reader.read(65536):
                     pass
     finally:
@@ -197,7 +197,7 @@ async def test_half_open_connections(server: Server) -> None:
     async with witness(server) as observed:
         with contextlib.ExitStack() as stack:
             for _ in range(200):
-                stack.enter_context(socket.create_connection((server.url.address, server.url.port), _ANSWER_SECONDS))
+                stack.enter_context(socket.create_connection((server.url.address, server.url.port), PATIENCE))
             for _ in range(3):
                 async with witness(server):
                     await observed.verify_more()
@@ -211,7 +211,7 @@ async def test_large_announcements_take_no_memory(server: Server) -> None:
         with contextlib.ExitStack() as stack:
             for _ in range(50):
                 connection = stack.enter_context(
-                    socket.create_connection((server.url.address, server.url.port), _ANSWER_SECONDS)
+                    socket.create_connection((server.url.address, server.url.port), PATIENCE)
                 )
                 with contextlib.suppress(ConnectionError):
                     connection.sendall(login(b"", data_length=0xFFFFFF) + bytes(4096))
@@ -239,5 +239,5 @@ async def _drip(server: Server, pieces: Sequence[bytes], interval: float) -> Non
 async def test_slow_login_ends(server: Server) -> None:
     """A login that drips in, byte by byte, is given its time and no more."""
     request = _full_feature_login(server)
-    async with witness(server), asyncio.timeout(_LOGIN_TIMEOUT_SECONDS + _ANSWER_SECONDS):
+    async with witness(server), asyncio.timeout(_LOGIN_TIMEOUT_SECONDS + PATIENCE):
         await asyncio.gather(*(_drip(server, [request[at : at + 1] for at in range(40)], 0.5) for _ in range(20)))

@@ -28,6 +28,7 @@ from isthmus.scsi.sense import Sense, SenseKey
 from isthmus.scsi.spc.persistent_reservations import ReservationType
 from isthmus.scsi.spc.reservations import ReserveOutAction
 from isthmus.scsi.status import Status
+from tests.support.patience import PATIENCE
 from tests.support.real_storage import ext4, loop_device, mounted, tmpfs
 from tests.support.server import Server, running_server
 
@@ -37,7 +38,6 @@ OWNER, OTHER = "iqn.2026-01.com.example:owner", "iqn.2026-01.com.example:other"
 OWNER_KEY, OTHER_KEY = 0x1111_2222_3333_4444, 0xFFFF_0000_FFFF_0000
 APTPL = 0x01
 WRITE_EXCLUSIVE_REGISTRANTS_ONLY = ReservationType.WRITE_EXCLUSIVE_REGISTRANTS_ONLY
-START_SECONDS = 20
 FILE_SYSTEM = 32 << 20
 CRASHES = 8
 
@@ -250,7 +250,7 @@ def refused_start(medium: Path, tmp_path: Path) -> "subprocess.CompletedProcess[
         env={**os.environ, "ISTHMUS_STATE": str(tmp_path / "state")},
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -15,6 +15,7 @@ from isthmus.initiator.sense import DecodedSense
 from isthmus.initiator.session import Session
 from isthmus.initiator.settings import LoginSettings
 from isthmus.scsi.sense import Sense
+from tests.support.patience import PATIENCE
 from tests.support.real_storage import ext4, loop_device, tmpfs
 from tests.support.server import Server, ServerError, Url, running_server
 
@@ -25,7 +26,6 @@ SIZE = 8 << 20
 PORTAL = ("--portal", "127.0.0.1:0")
 CHUNK = 64 << 10
 """Bytes of one write."""
-ANSWER_SECONDS = 20.0
 
 
 @contextlib.asynccontextmanager
@@ -187,7 +187,7 @@ async def test_a_disk_that_hangs_holds_nobody_else_up(tmp_path: Path) -> None:
             async with unit_of(server.urls[0]) as hanging, unit_of(server.urls[1]) as memory:
                 with frozen(directory):
                     waiting = asyncio.ensure_future(write(hanging, 0, b"b" * CHUNK, fua=True))
-                    async with asyncio.timeout(ANSWER_SECONDS):
+                    async with asyncio.timeout(PATIENCE):
                         for offset in range(0, SIZE, CHUNK):
                             await write(memory, offset, b"c" * CHUNK, fua=True)
                             assert await read(memory, offset, CHUNK) == b"c" * CHUNK

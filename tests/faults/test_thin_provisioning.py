@@ -17,6 +17,7 @@ from isthmus.scsi.state_store import ATOMIC_WRITE
 from isthmus.scsi.status import Status
 from isthmus.server.state_directory import StateDirectory
 from tests.faults.test_storage import CHUNK, read, sense_of, serve, unit_of, write
+from tests.support.patience import PATIENCE
 from tests.support.real_storage import tmpfs
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,6 @@ pytestmark = pytest.mark.slow
 BLOCK = 512
 MIB = 1 << 20
 SIZE = 64 * MIB
-HEARD_SECONDS = 20.0
 
 
 def select_thresholds(*, available: int, used: int) -> tuple[bytes, bytes]:
@@ -37,7 +37,7 @@ def select_thresholds(*, available: int, used: int) -> tuple[bytes, bytes]:
 
 async def next_attention(unit: LogicalUnit) -> DecodedSense:
     """What the initiator hears, when it does."""
-    async with asyncio.timeout(HEARD_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while (result := await unit.session.execute(unit.lun, cdb.test_unit_ready())).status == Status.GOOD:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # the target tells of it when it is asked, not by itself
     assert result.decoded_sense is not None

@@ -13,9 +13,9 @@ import pytest
 from isthmus.config.model import Chap, NodeAcl
 from tests.support.certificate import TOKEN, ApiFiles, api_files
 from tests.support.daemon import running_daemon
+from tests.support.patience import PATIENCE
 from tests.support.service import HOST, ONE, disk, target
 
-SECONDS = 20
 """That requests are made up for."""
 CHECKS = (
     "not_a_server_error",
@@ -36,7 +36,7 @@ def request(
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     asked = urllib.request.Request(f"https://{address}{path}", content, headers, method=method)
     try:
-        with urllib.request.urlopen(asked, context=context, timeout=20) as answer:
+        with urllib.request.urlopen(asked, context=context, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         assert error.headers["Content-Type"] == "application/problem+json"  # noqa: PT017  whatever the error is
@@ -57,7 +57,7 @@ def test_the_interface_is_as_it_describes_itself(tmp_path: Path) -> None:
         daemon.client.change(lambda _: target(disk("a"), node_acls=(acl,)))
         url = f"https://{daemon.api_address()}/openapi.json"
         command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run", url]
-        command += ["--tls-verify", "false", "-H", f"Authorization: Bearer {TOKEN}", "--max-time", str(SECONDS)]
+        command += ["--tls-verify", "false", "-H", f"Authorization: Bearer {TOKEN}", "--max-time", str(PATIENCE)]
         # A stream of events has no end, so that no tool could say whether it is whole.
         command += ["--exclude-path", "/v1/events/stream", "--checks", ",".join(CHECKS), "--no-color", "-n", "20"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=work, timeout=120, check=False)
@@ -96,7 +96,7 @@ def test_a_secret_that_others_can_read_keeps_the_daemon_from_starting(tmp_path: 
     getattr(files, name).chmod(0o644)
     command = [sys.executable, "-m", "isthmus", "daemon", "--state", str(tmp_path / "s"), "--run", str(tmp_path / "r")]
     command += ["--api-listen", "127.0.0.1:0", *files.options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "is open to every user: close it (chmod o=" in done.stderr

@@ -49,8 +49,10 @@ from isthmus.names import IscsiName
 from isthmus.scsi.lun import encode_lun
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.status import Status
+from tests.support.busy import in_use
 from tests.support.clients import needs, run_client
 from tests.support.daemon import Daemon, StartDaemon, free_port, running_daemon
+from tests.support.patience import PATIENCE, eventually, eventually_asked
 
 T = TypeVar("T")
 BLOCK = 512
@@ -343,10 +345,10 @@ async def test_what_is_in_use_goes_only_by_force(start: StartDaemon, tmp_path: P
         with pytest.raises(BusyError, match=HOST) as caught:
             put(daemon, Configuration(backstores=configuration.backstores))
         assert caught.value.holders == (HOST,)
-        reading = asyncio.create_task(read_on(unit))
-        with pytest.raises(BusyError, match=HOST):
-            await asyncio.to_thread(put, daemon, one_target())
-        reading.cancel()
+        [key] = configuration.backstores
+        async with in_use(daemon.client, key, unit):
+            with pytest.raises(BusyError, match=HOST):
+                await asyncio.to_thread(put, daemon, one_target())
         await unit.read_capacity()
     _, revision = daemon.client.configuration()
     session = await Session.login(settings(daemon))
@@ -354,12 +356,6 @@ async def test_what_is_in_use_goes_only_by_force(start: StartDaemon, tmp_path: P
     with pytest.raises(ConnectionLost):
         await session.execute(0, cdb.test_unit_ready())
     assert daemon.client.configuration()[0] == Configuration()
-
-
-async def read_on(unit: LogicalUnit) -> None:
-    """Read until cancelled."""
-    while True:
-        await unit.read(lba=0, num_blocks=8, block_length=BLOCK)
 
 
 async def test_a_change_that_fails_changes_nothing(start: StartDaemon, tmp_path: Path) -> None:
@@ -459,13 +455,6 @@ async def test_a_portal_that_cannot_be_bound_is_shown(start: StartDaemon, tmp_pa
     await eventually(lambda: daemon.portal_of(ONE).listening)
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until it holds, within a bound."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.1)  # the daemon tells of it when it is asked, not by itself
-
-
 # -- The socket --------------------------------------------------------------------------------------------------------
 
 
@@ -510,7 +499,7 @@ def test_another_user_is_turned_away(start: StartDaemon) -> None:
         "s.sendall(b'GET /v1/version HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'); print(s.recv(4096).decode())"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", script, daemon.socket], capture_output=True, text=True, check=True, timeout=20
+        [sys.executable, "-c", script, daemon.socket], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert ran.stdout.startswith("HTTP/1.1 403")
     assert daemon.client.version().pid == daemon.process.pid
@@ -555,9 +544,9 @@ def raw(
     daemon: Daemon, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, str, str]:
     """Status, content type and body of an answer."""
-    connection = http.client.HTTPConnection("localhost", timeout=20)
+    connection = http.client.HTTPConnection("localhost", timeout=PATIENCE)
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(20)
+    connection.sock.settimeout(PATIENCE)
     connection.sock.connect(str(daemon.socket))
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})
@@ -577,10 +566,7 @@ def test_a_hang_up_reads_the_file_again(start: StartDaemon, tmp_path: Path) -> N
     document["targets"] = [target for target in document["targets"] if target["wwn"] == TWO]
     saved.write_text(json.dumps(document))
     daemon.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 20
-    while ONE in daemon.client.configuration()[0].targets:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually_asked(lambda: ONE not in daemon.client.configuration()[0].targets)
     assert TWO in daemon.client.configuration()[0].targets
 
 
@@ -592,10 +578,7 @@ def test_a_hang_up_with_a_damaged_file_changes_nothing(start: StartDaemon, tmp_p
     saved = daemon.state / "saveconfig.json"
     saved.write_text(saved.read_text()[:-10])
     daemon.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 20
-    while "configuration not read again" not in daemon.log_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually_asked(lambda: "configuration not read again" in daemon.log_text())
     assert set(daemon.client.configuration()[0].targets) == {ONE, TWO}
     put(daemon, one_target(disk(tmp_path, "a")))
     assert [target["wwn"] for target in json.loads(saved.read_text())["targets"]] == [ONE]
@@ -624,7 +607,7 @@ def test_the_service_manager_hears_of_it(start: StartDaemon, tmp_path: Path, mon
     address = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(address))
-        manager.settimeout(20)
+        manager.settimeout(PATIENCE)
         monkeypatch.setenv("NOTIFY_SOCKET", str(address))
         monkeypatch.setenv("WATCHDOG_USEC", "200000")
         start()
@@ -645,7 +628,7 @@ def test_the_service_manager_may_have_the_port_already(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
     ) as process:
         try:
-            first = wait_for(lambda: socket.create_connection(("127.0.0.1", port), timeout=5))
+            first = wait_for(lambda: socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
             client = wait_for(lambda: connected(Client(path)))
             client.change(lambda _: one_target(disk(tmp_path, "a")))
             [portal] = client.portals()
@@ -663,7 +646,7 @@ def connected(client: Client) -> Client:
 
 def wait_for(attempt: Callable[[], T]) -> T:
     """What `attempt` gives as soon as it succeeds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return attempt()

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.clients import needs, qemu_has_iscsi
 from tests.support.namespace import Namespace, namespace, namespaces_missing
-from tests.support.server import READY_SECONDS, STOP_SECONDS, lines_of
+from tests.support.patience import PATIENCE
+from tests.support.server import lines_of
 
 SESSIONS = Path(__file__).parent / "sessions"
 PORTAL = "iscsi://127.0.0.1:3260"
@@ -44,10 +45,10 @@ def daemon(machine: Namespace, log: Path, *options: str) -> Iterator[None]:
         assert process.stdout is not None
         lines = lines_of(process.stdout)
         try:
-            assert (lines.get(timeout=READY_SECONDS) or "").startswith("ready: "), log.read_text()
+            assert (lines.get(timeout=PATIENCE) or "").startswith("ready: "), log.read_text()
             yield
             process.terminate()
-            assert process.wait(STOP_SECONDS) == 0
+            assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
             while lines.get() is not None:
@@ -102,13 +103,13 @@ def loop_device(tmp_path: Path) -> Iterator[str]:
     with path.open("xb") as file:
         file.truncate(64 * MIB)
     made = subprocess.run(
-        ["losetup", "--find", "--show", str(path)], capture_output=True, text=True, check=False, timeout=20
+        ["losetup", "--find", "--show", str(path)], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     if made.returncode != 0:
         pytest.skip(f"no loop device can be made: {made.stderr.strip()}")
     device = made.stdout.strip()
     yield device
-    subprocess.run(["losetup", "--detach", device], check=True, timeout=20)
+    subprocess.run(["losetup", "--detach", device], check=True, timeout=PATIENCE)
 
 
 @needs("losetup")

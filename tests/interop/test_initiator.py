@@ -36,6 +36,7 @@ from isthmus.iscsi.pdu import AsyncMessage, DataOut, Pdu, ScsiCommand
 from isthmus.names import SerialNumber
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.status import Status
+from tests.support.patience import PATIENCE
 from tests.support.server import Serve, Server, Url, running_server
 
 BLOCK = 512
@@ -437,7 +438,7 @@ async def test_a_stopping_server_asks_for_a_logout(tmp_path: Path) -> None:
         session = await Session.login(settings_for(server.url))
         await session.add_connection()
         stopping = asyncio.create_task(asyncio.to_thread(stack.close))
-        message = await asyncio.wait_for(session.events.get(), 5)
+        message = await asyncio.wait_for(session.events.get(), PATIENCE)
         assert isinstance(message, AsyncMessage)
         assert message.async_event == AsyncEvent.LOGOUT_REQUESTED
         await stopping
@@ -500,7 +501,7 @@ async def test_garbage_instead_of_a_login(server: Server) -> None:
     """The connection is closed, the server lives."""
     raw = await RawConnection.open(server.url.address, server.url.port)
     raw.send_bytes(random.Random(3).randbytes(4096))
-    await raw.receive_end(timeout=10)
+    await raw.receive_end(timeout=PATIENCE)
     raw.abort()
     async with await Session.login(settings_for(server.url)) as session:
         await unit_of(session)

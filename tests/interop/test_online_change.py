@@ -37,12 +37,12 @@ from isthmus.server.send_targets import text_exchange
 from isthmus.target.access import Route
 from isthmus.target.portal_group import PortalGroup
 from isthmus.target.target_node import TargetNode
+from tests.support.patience import PATIENCE
 from tests.support.scsi import make_unit
 from tests.support.server import Serve, Url
 
 BLOCK = 512
 MIB = 1 << 20
-ANSWER_SECONDS = 20.0
 NAME = IscsiName("iqn.2026-01.com.example:changing")
 
 
@@ -67,7 +67,7 @@ async def unit_of(url: Url) -> AsyncIterator[RemoteUnit]:
 
 async def heard(unit: RemoteUnit) -> DecodedSense:
     """The next unit attention, which may take a moment."""
-    async with asyncio.timeout(ANSWER_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while (sense := await sense_of(unit)) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # the target tells of it when it is asked, not by itself
     return sense
@@ -153,13 +153,13 @@ async def target(unit: LogicalUnit) -> AsyncIterator[Target]:
         listener.stop()
         await limiter.stop()
         engine.end_all("the test is over")
-        assert await engine.wait_idle(ANSWER_SECONDS)
+        assert await engine.wait_idle(PATIENCE)
         engine.workers.close()
 
 
 async def event(session: Session) -> AsyncMessage:
     """The next event that the target tells of."""
-    async with asyncio.timeout(ANSWER_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         message = await session.events.get()
     assert isinstance(message, AsyncMessage)
     return message
@@ -205,7 +205,7 @@ async def test_writes_to_a_lun_that_goes() -> None:
         await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
         quiet = asyncio.Event()
         running.node.unmap(7, quiet.set)
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             await quiet.wait()
             content = unit.backstore.size, bytes(unit.backstore._bytes)  # type: ignore[attr-defined]
             results = await asyncio.gather(*writes, return_exceptions=True)
@@ -227,7 +227,7 @@ async def test_a_unit_is_resized_under_load() -> None:
         changed = asyncio.Event()
         load = [asyncio.ensure_future(remote.write(b"y" * BLOCK, lba=lba, block_length=BLOCK)) for lba in range(32)]
         resize(unit, 2 * MIB, running.node.router.executor, lambda error: changed.set())
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             results = await asyncio.gather(*load, return_exceptions=True)
             await changed.wait()
         attentions = [result for result in results if result is not None]

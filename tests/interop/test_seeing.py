@@ -21,6 +21,7 @@ from isthmus.initiator.settings import LoginSettings
 from isthmus.initiator.task_management import logical_unit_reset
 from isthmus.iscsi.chap import ChapCredentials
 from tests.support.daemon import Daemon, StartDaemon, running_daemon
+from tests.support.patience import PATIENCE
 from tests.support.service import HOST, ONE, TWO, disk, target
 
 SECRET = "a secret of the host"
@@ -53,7 +54,7 @@ async def until(daemon: Daemon, event: str) -> None:
             if view.event == event:
                 return
 
-    await asyncio.wait_for(asyncio.to_thread(wait), 20)
+    await asyncio.wait_for(asyncio.to_thread(wait), PATIENCE)
 
 
 async def test_each_thing_that_happens_is_told_once(start: StartDaemon) -> None:
@@ -124,7 +125,7 @@ def isthmus(tmp_path: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=PATIENCE,
         env={**os.environ, "ISTHMUS_RUN": str(tmp_path / "run")},
     ).stdout
 

@@ -29,6 +29,7 @@ from tests.support.copying import (
     write_list,
     write_using_token,
 )
+from tests.support.patience import PATIENCE
 from tests.support.server import Server, running_server
 
 BLOCK = 512
@@ -212,7 +213,7 @@ async def test_a_copy_in_the_background(server: Server) -> None:
         cscds = [identification(await naa_of(unit)) for unit in (source, destination)]
         parts = [segment(lba, lba, 32768) for lba in (0, 32768)]
         await run_list(source, copy_list_lid4(cscds, parts, identifier=77, immediate=True), lid4=True)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 result = await source.command("RECEIVE COPY STATUS", receive(0x05, 77), data_in_length=4096)
                 information = token_information(result.data_in)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.support.server import Url
 
-__all__ = ["CLIENT_SECONDS", "needs", "qemu_has_iscsi", "qemu_image_options", "run_client"]
-
-CLIENT_SECONDS = 45.0
+__all__ = ["PATIENCE", "needs", "qemu_has_iscsi", "qemu_image_options", "run_client"]
 
 
 def needs(*commands: str) -> pytest.MarkDecorator:
@@ -36,7 +35,7 @@ def run_client(
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=CLIENT_SECONDS,
+        timeout=PATIENCE,
         env={**os.environ, **(environment or {})},
     )
 

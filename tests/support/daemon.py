@@ -15,7 +15,8 @@ from pathlib import Path
 from isthmus.management.client import Client
 from isthmus.management.places import control_socket
 from isthmus.management.views import PortalView
-from tests.support.server import READY_SECONDS, STOP_SECONDS, ServerError, Url, lines_of
+from tests.support.patience import PATIENCE
+from tests.support.server import ServerError, Url, lines_of
 
 __all__ = ["Daemon", "StartDaemon", "free_port"]
 
@@ -38,7 +39,7 @@ class Daemon:
     def stop(self) -> int:
         """SIGTERM, and the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_SECONDS)
+        return self.process.wait(PATIENCE)
 
     def log_text(self) -> str:
         """All that it has logged."""
@@ -74,7 +75,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running_daemon(
-    directory: Path, *arguments: str, cwd: Path | None = None, ready_seconds: float = READY_SECONDS
+    directory: Path, *arguments: str, cwd: Path | None = None, ready_seconds: float = PATIENCE
 ) -> Iterator[Daemon]:
     """A daemon with its state and its socket in `directory`, ended with the block. It works in `cwd`."""
     log = directory / f"daemon-{time.monotonic_ns()}.log"
@@ -89,7 +90,7 @@ def running_daemon(
         assert process.stdout is not None
         path = control_socket(directory / "run")
         daemon = Daemon(
-            process=process, log=log, state=directory / "state", socket=path, client=Client(path, timeout=READY_SECONDS)
+            process=process, log=log, state=directory / "state", socket=path, client=Client(path, timeout=PATIENCE)
         )
         lines = lines_of(process.stdout)
         try:

@@ -22,12 +22,12 @@ from isthmus.server.options import Portal
 from isthmus.server.send_targets import text_exchange
 from isthmus.target.portal_group import PortalGroup
 from isthmus.target.target_node import TargetNode
+from tests.support.patience import PATIENCE
 from tests.support.server import Url
 
 __all__ = ["InProcessServer", "in_process_server"]
 
 TARGET = IscsiName("iqn.2026-01.com.example:in-process")
-DRAIN_SECONDS = 10.0
 
 
 @dataclass(kw_only=True)
@@ -74,6 +74,6 @@ async def in_process_server(*units: LogicalUnit, offers: Offers | None = None) -
         listener.stop()
         await limiter.stop()
         engine.end_all("the test is over")
-        over = await engine.wait_idle(DRAIN_SECONDS)
+        over = await engine.wait_idle(PATIENCE)
         engine.workers.close()
     assert over, "something is still under way"

@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from tests.support.patience import PATIENCE
+
 __all__ = ["Namespace", "namespace", "namespaces_missing"]
 
-_SECONDS = 60.0
 _ROOT = os.geteuid() == 0
 
 
@@ -38,7 +39,7 @@ class Namespace:
             stdin=stdin,
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=PATIENCE,
             env=self.environment,
         )
 
@@ -49,7 +50,7 @@ def namespaces_missing() -> str:
     missing = [name for name in ("unshare", "nsenter", "ip", "mount") if shutil.which(name) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
-    tried = subprocess.run(_unshare("true"), capture_output=True, text=True, check=False, timeout=_SECONDS)
+    tried = subprocess.run(_unshare("true"), capture_output=True, text=True, check=False, timeout=PATIENCE)
     return "" if tried.returncode == 0 else f"namespaces cannot be made: {tried.stderr.strip()}"
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-__all__ = ["READY_SECONDS", "STOP_SECONDS", "Serve", "Server", "ServerError", "Url", "lines_of", "running_server"]
+from tests.support.patience import PATIENCE
 
-READY_SECONDS = 20.0
-STOP_SECONDS = 15.0
+__all__ = ["Serve", "Server", "ServerError", "Url", "lines_of", "running_server"]
+
 
 _READY = re.compile(
     r"^ready: (?P<url>iscsi://(?P<address>\[[^]]+\]|[^:/]+):(?P<port>\d+)/(?P<iqn>[^/]+)/(?P<lun>\d+))\s*$"
@@ -124,7 +124,7 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def terminate(self, seconds: float = STOP_SECONDS) -> int:
+    def terminate(self, seconds: float = PATIENCE) -> int:
         """SIGTERM, and the exit status; killed and reported as an error if it has not ended after `seconds`."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -141,13 +141,13 @@ Serve = Callable[..., Server]
 
 
 def _await_ready(server: Server, lines: "queue.Queue[str | None]", expected: int) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while len(server.urls) < expected:
         try:
             line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             raise ServerError(
-                f"{len(server.urls)} of {expected} ready lines after {READY_SECONDS} s\n{server.log_text()}"
+                f"{len(server.urls)} of {expected} ready lines after {PATIENCE} s\n{server.log_text()}"
             ) from None
         if line is None:
             lines.put(None)

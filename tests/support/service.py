@@ -14,6 +14,7 @@ from isthmus.names import IscsiName
 from isthmus.scsi.state_store import MemoryStateStore
 from isthmus.server.configured_server import ConfiguredServer
 from isthmus.server.options import Portal
+from tests.support.patience import PATIENCE
 
 __all__ = ["HOST", "ONE", "TWO", "Keeper", "Running", "disk", "running_service", "target"]
 
@@ -72,7 +73,7 @@ async def running_service() -> AsyncIterator[Running]:
     finally:
         await server.refuse_logins()
         server.engine.end_all("the test ends")
-        assert await server.engine.wait_idle(5)
+        assert await server.engine.wait_idle(PATIENCE)
         assert await service.close() == []
 
 

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.daemon import Daemon, free_port, running_daemon
+from tests.support.patience import PATIENCE
 
 __all__ = ["Answer", "Tgt", "our_tgt", "real_tgt"]
-
-_START_SECONDS = 10.0
-_CALL_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Tgt:
             input=stdin,
             text=True,
             errors="surrogateescape",
-            timeout=_CALL_SECONDS,
+            timeout=PATIENCE,
             env={**os.environ, "TGT_IPC_SOCKET": str(self.prefix)},
         )
         return Answer(done.returncode, done.stdout, done.stderr)
@@ -100,7 +98,7 @@ def real_tgt(directory: Path) -> Iterator[Tgt]:
     with (directory / "tgtd.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            deadline = time.monotonic() + _START_SECONDS
+            deadline = time.monotonic() + PATIENCE
             while tgt.tgtadm("--mode", "sys", "--op", "show").status and time.monotonic() < deadline:
                 time.sleep(0.05)
             yield tgt

@@ -10,6 +10,7 @@ import pytest
 from isthmus.backstores.synchronization import Flusher, OpenFilePool, SyncFailures
 from isthmus.errors import BackstoreError
 from tests.support.backstore_model import open_descriptors
+from tests.support.patience import PATIENCE
 
 
 class SlowSync:
@@ -25,7 +26,7 @@ class SlowSync:
     def __call__(self, descriptor: int) -> None:
         self.calls += 1
         self.started.release()
-        assert self.go.acquire(timeout=10)
+        assert self.go.acquire(timeout=PATIENCE)
         if self.error:
             error, self.error = self.error, 0  # told once, as the system does
             raise OSError(error, os.strerror(error))
@@ -49,10 +50,10 @@ def flush_behind(sync: SlowSync, flusher: Flusher, threads: ThreadPoolExecutor, 
     tickets = Tickets()
     flusher._tickets = tickets  # type: ignore[assignment]
     futures = [threads.submit(flusher.flush)]
-    assert sync.started.acquire(timeout=10)
+    assert sync.started.acquire(timeout=PATIENCE)
     futures += [threads.submit(flusher.flush) for _ in range(count)]
     for _ in range(2 + count):  # the first drew a second one when its flush began
-        assert tickets.drawn.acquire(timeout=10)
+        assert tickets.drawn.acquire(timeout=PATIENCE)
     return futures
 
 

@@ -15,6 +15,7 @@ from isthmus.management import client
 from isthmus.names import IscsiName
 from tests.support.daemon import running_daemon
 from tests.support.fake_daemon import FakeDaemon
+from tests.support.patience import PATIENCE
 
 NAME = IscsiName("iqn.2026-01.org.example:db")
 DISK = BackstoreKey("fileio", "disk01")
@@ -282,7 +283,7 @@ def isthmus(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str
     """The program, as people run it."""
     environment = {**os.environ, "ISTHMUS_RUN": str(directory / "run")}
     command = [sys.executable, "-m", "isthmus", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=PATIENCE)
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from isthmus.management.views import BackstoreView, ConnectionView, PortalView, 
 from isthmus.names import IscsiName
 from tests.support.daemon import running_daemon
 from tests.support.fake_daemon import FakeDaemon
+from tests.support.patience import PATIENCE
 from tests.support.service import HOST, ONE, disk, target
 
 NAME = "iqn.2026-01.org.example:db"
@@ -238,7 +239,7 @@ def isthmus(directory: Path, *arguments: str) -> str:
     """What the program, as people run it, prints."""
     environment = {**os.environ, "ISTHMUS_RUN": str(directory / "run")}
     command = [sys.executable, "-m", "isthmus", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=30).stdout
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=PATIENCE).stdout
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 
 from isthmus.daemon import service_manager
 from isthmus.daemon.service_manager import ServiceManager
+from tests.support.patience import PATIENCE
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -14,7 +15,7 @@ def test_the_service_manager_hears_what_happens(tmp_path: Path, abstract: bool) 
     name = f"@isthmus-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(f"\0{name[1:]}" if abstract else name)
-        sock.settimeout(10)
+        sock.settimeout(PATIENCE)
         manager = ServiceManager({"NOTIFY_SOCKET": name})
         manager.ready()
         manager.reloading(17)

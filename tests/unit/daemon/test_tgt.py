@@ -7,6 +7,7 @@ from isthmus.compat.tgt.wire import Mode, Operation, Request
 from isthmus.daemon.tgt import tgt_server
 from isthmus.server.blocking import in_thread
 from isthmus.server.options import Portal
+from tests.support.patience import PATIENCE
 from tests.support.service import running_service
 
 
@@ -23,7 +24,7 @@ async def test_tgtadm_sees_the_daemon(tmp_path: Path) -> None:
         server = tgt_server(open_tgt_socket(prefix), running.service, running.server, [Portal("192.0.2.1", 860)])
         server.start(lambda: None)
         request = Request(mode=Mode.PORTAL, operation=Operation.SHOW)
-        response = await in_thread(lambda: TgtClient(prefix=prefix).ask(request), timeout=10)
+        response = await in_thread(lambda: TgtClient(prefix=prefix).ask(request), timeout=PATIENCE)
         assert response.text == "Portal: 192.0.2.1:860,1\n"
         named = [name for name in names_of_children() if name == "tgtd"]
         await server.stop()

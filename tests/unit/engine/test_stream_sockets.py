@@ -20,11 +20,11 @@ from isthmus.iscsi.session import Session
 from isthmus.iscsi.text import TextExchange
 from isthmus.scsi.task_router import TaskRouter
 from tests.support.engine import FIRST_CMD_SN, TARGET, NoTargets, login, read, write
+from tests.support.patience import PATIENCE
 from tests.support.scsi import make_nexus, make_unit
 
 KIB = 1024
 MIB = 1024 * 1024
-SECONDS = 20.0
 
 
 class Wire:
@@ -104,7 +104,7 @@ def on_uvloop(test: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
     async def run() -> None:
         bench = Bench()
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(PATIENCE):
                 await test(bench)
         finally:
             bench.close()
@@ -166,7 +166,7 @@ def test_closing_amid_anything(sent: int) -> None:
         await asyncio.get_running_loop().sock_sendall(wire.socket, data[:sent])
         wire.socket.shutdown(socket.SHUT_WR)
         assert await wire.is_closed()
-        assert await bench.engine.wait_idle(SECONDS)
+        assert await bench.engine.wait_idle(PATIENCE)
         assert len(bench.ended) == 1
 
     on_uvloop(test)
@@ -175,7 +175,7 @@ def test_closing_amid_anything(sent: int) -> None:
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_reset_connection_is_lost(answers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """With answers under way to it, and with bytes of it that nobody has read (uvloop says nothing of the reset then)."""
-    monkeypatch.setattr(reference, "TICK", SECONDS if answers else 0.01)
+    monkeypatch.setattr(reference, "TICK", PATIENCE if answers else 0.01)
 
     async def test(bench: Bench) -> None:
         wire = bench.connect(max_recv_data_segment_length=256 * KIB, max_xmit_data_segment_length=256 * KIB)
@@ -187,7 +187,7 @@ def test_a_reset_connection_is_lost(answers: bool, monkeypatch: pytest.MonkeyPat
             await asyncio.get_running_loop().sock_sendall(wire.socket, header + bytes(240 * KIB))
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         wire.socket.close()
-        assert await bench.engine.wait_idle(SECONDS / 2)
+        assert await bench.engine.wait_idle(PATIENCE / 2)
         assert len(bench.ended) == 1
 
     on_uvloop(test)

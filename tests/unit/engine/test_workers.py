@@ -15,9 +15,7 @@ from isthmus.backstores.ramdisk import RamdiskBackstore
 from isthmus.engine import workers
 from isthmus.engine.workers import MAX_WORKERS, WorkerPool
 from isthmus.errors import BackstoreError
-
-SECONDS = 20.0
-"""A bound on what must not take long."""
+from tests.support.patience import PATIENCE
 
 
 class SlowBackstore(RamdiskBackstore):
@@ -41,7 +39,7 @@ class Held:
 
     def run(self, backstore: Backstore) -> str:
         self.started.set()
-        assert self.free.wait(SECONDS)
+        assert self.free.wait(PATIENCE)
         return "held"
 
 
@@ -86,7 +84,7 @@ class Results:
         self.slow += 1
 
     async def wait(self, count: int) -> None:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while len(self.values) + len(self.errors) < count:
                 self._changed.clear()
                 await self._changed.wait()
@@ -106,7 +104,7 @@ async def pool(results: Results) -> AsyncIterator[WorkerPool]:
     yield pool
     left = list(crews.values())
     pool.close()
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while any(crew._workers for crew in left):
         assert time.monotonic() < deadline
         os.sched_yield()
@@ -120,7 +118,7 @@ def backstore() -> SlowBackstore:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until `condition` holds."""
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110  the threads of the workers tell nobody
             await asyncio.sleep(0)
 

@@ -7,6 +7,7 @@ from isthmus.initiator.errors import ConnectionLost, TaskAborted
 from isthmus.iscsi.opcodes import RESERVED_TAG, AsyncEvent, LogoutReason
 from isthmus.iscsi.pdu import AsyncMessage, LogoutRequest, NopOut, ScsiCommand, ScsiResponse, TextRequest, TextResponse
 from tests.support.fake_target import FakeTarget, session_pair
+from tests.support.patience import PATIENCE
 
 TEST_UNIT_READY = bytes(6)
 
@@ -21,7 +22,7 @@ async def test_logs_out_when_asked_to() -> None:
     async with session_pair() as (session, [target]):
         ask_logout(target)
         assert (await target.answer_logout()).reason == LogoutReason.CLOSE_SESSION
-        assert await target.raw.receive_end(timeout=5) == b""
+        assert await target.raw.receive_end(timeout=PATIENCE) == b""
         assert session.connections == {}
 
 
@@ -58,7 +59,7 @@ async def test_one_of_several_connections_closes_alone() -> None:
         ask_logout(targets[0])
         request = await targets[0].answer_logout()
         assert (request.reason, request.cid) == (LogoutReason.CLOSE_CONNECTION, 0)
-        assert await targets[0].raw.receive_end(timeout=5) == b""
+        assert await targets[0].raw.receive_end(timeout=PATIENCE) == b""
         assert list(session.connections) == [1]
 
 
@@ -77,7 +78,7 @@ async def test_drops_the_connection_that_the_target_dropped() -> None:
     """Parameter1 names it (RFC 7143 §11.9.1)."""
     async with session_pair(connections=2) as (session, targets):
         targets[0].send(AsyncMessage(async_event=AsyncEvent.CONNECTION_DROPPED, parameter1=1))
-        assert await targets[1].raw.receive_end(timeout=5) == b""
+        assert await targets[1].raw.receive_end(timeout=PATIENCE) == b""
         assert list(session.connections) == [0]
 
 

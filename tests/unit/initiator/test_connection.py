@@ -23,6 +23,7 @@ from isthmus.iscsi.pdu import (
 )
 from isthmus.names import SerialNumber
 from tests.support.fake_target import FIRST_CMD_SN, FIRST_STAT_SN, session_pair
+from tests.support.patience import PATIENCE
 
 TEST_UNIT_READY = bytes(6)
 
@@ -218,7 +219,7 @@ async def test_a_logout_closes_the_connection() -> None:
         assert (await logout).time2wait == 2
         states.append(connection.state)
         assert states == [ConnectionState.IN_LOGOUT, ConnectionState.FREE]
-        assert await target.raw.receive_end(timeout=5) == b""
+        assert await target.raw.receive_end(timeout=PATIENCE) == b""
 
 
 async def test_knows_nothing_before_login() -> None:

@@ -15,6 +15,7 @@ from isthmus.iscsi.opcodes import LoginStatus, Stage
 from isthmus.iscsi.pdu import LoginRequest, LoginResponse, NopIn, NopOut, Pdu
 from isthmus.iscsi.text_format import encode_text, parse_text
 from isthmus.names import IscsiName, Isid
+from tests.support.patience import PATIENCE
 
 Answer = Callable[[LoginRequest], LoginResponse | None]
 
@@ -157,7 +158,7 @@ async def test_a_refusal_says_its_status(status: LoginStatus) -> None:
         with pytest.raises(LoginFailed, match=status.name) as caught:
             await Session.login(settings(target.port))
         assert caught.value.status == status
-        await asyncio.wait_for(target.ended.wait(), 5)
+        await asyncio.wait_for(target.ended.wait(), PATIENCE)
 
 
 async def test_follows_a_target_that_has_moved() -> None:

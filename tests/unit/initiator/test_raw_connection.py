@@ -9,6 +9,7 @@ from isthmus.iscsi.codec import Digests
 from isthmus.iscsi.errors import ConnectionViolation, DigestError
 from isthmus.iscsi.pdu import NopOut, Pdu
 from tests.support.fake_target import raw_pair
+from tests.support.patience import PATIENCE
 
 
 async def test_carries_pdus() -> None:
@@ -61,7 +62,7 @@ async def test_sends_bytes_as_they_are() -> None:
     await ours.close()
     with pytest.raises(ConnectionLost, match="closed"):
         await theirs.receive_pdu()
-    assert await theirs.receive_end(timeout=5) == b"\x00" * 20
+    assert await theirs.receive_end(timeout=PATIENCE) == b"\x00" * 20
     await theirs.close()
 
 
@@ -93,7 +94,7 @@ async def test_a_reset_is_a_lost_connection() -> None:
         raw = await RawConnection.open(host, port)
         assert raw.local_address[0] == "127.0.0.1"
         with pytest.raises(ConnectionLost):
-            await raw.receive_pdu(timeout=5)
+            await raw.receive_pdu(timeout=PATIENCE)
         await raw.close()
 
 

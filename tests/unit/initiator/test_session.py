@@ -18,6 +18,7 @@ from isthmus.iscsi.pdu import (
 )
 from isthmus.names import SerialNumber
 from tests.support.fake_target import FIRST_CMD_SN, session_pair
+from tests.support.patience import PATIENCE
 
 TEST_UNIT_READY = bytes(6)
 
@@ -77,7 +78,7 @@ async def test_closing_the_session_closes_every_connection() -> None:
         await closing
         assert session.connections == {}
         for target in targets:
-            assert await target.raw.receive_end(timeout=5) == b""
+            assert await target.raw.receive_end(timeout=PATIENCE) == b""
 
 
 async def test_one_connection_logs_out_another() -> None:

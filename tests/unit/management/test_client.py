@@ -17,6 +17,7 @@ from isthmus.errors import ConfigurationError
 from isthmus.management.client import Client
 from isthmus.management.errors import BusyError, DaemonError, DaemonUnreachableError, RevisionConflictError
 from isthmus.management.views import AluaGroupView
+from tests.support.patience import PATIENCE
 
 NEW = Configuration(discovery=DiscoveryAuthentication(enable=True))
 REPORT = {"revision": 8, "changes": ["~ something"], "warnings": []}
@@ -37,7 +38,7 @@ class Peer:
     @property
     def client(self) -> Client:
         """One that asks it."""
-        return Client(self.path, timeout=10)
+        return Client(self.path, timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from tests.support.service import disk
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """Other tests have their collector as it was."""
-    yield
+    """Nothing is out of sight at first; other tests have their collector as it was."""
     gc.unfreeze()
+    yield
     assert gc.isenabled()
+    gc.freeze()
 
 
 def created(number: int) -> list[Change]:

@@ -7,6 +7,7 @@ from isthmus import events
 from isthmus.management import event_log
 from isthmus.management.event_log import EventLog
 from isthmus.management.views import EventView
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def tell(*portals: str) -> None:
 
 async def taken(follower: AsyncIterator[EventView | None], count: int) -> list[str]:
     """The next of `follower`, as what they say."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         found = [await anext(follower) for _ in range(count)]
     return ["nothing" if one is None else f"{one.id} {next(iter(one.values.values()))}" for one in found]
 
@@ -87,7 +88,7 @@ async def test_the_end_ends_those_who_follow(log: EventLog) -> None:
     waiting = asyncio.ensure_future(anext(follower, "over"))
     await asyncio.sleep(0)
     log.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await waiting == "over"
     tell("a")
     assert log.recent(10) == []

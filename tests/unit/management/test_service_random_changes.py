@@ -28,6 +28,7 @@ from isthmus.management import backstore_edits, initiator_group_edits, lun_edits
 from isthmus.management.errors import BusyError
 from isthmus.names import IscsiName
 from isthmus.scsi.sense import SenseKey
+from tests.support.patience import PATIENCE
 from tests.support.service import disk, running_service
 
 T = TypeVar("T")
@@ -422,7 +423,7 @@ class Operators(RuleBasedStateMachine):
         there = {view.tsih for view in self.running.service.sessions.views()}
         assert there == self.working | set(self.visits)
         for visit in self.visits.values():
-            self.runner.run(asyncio.wait_for(visit.session.execute(0, cdb.test_unit_ready()), 10))
+            self.runner.run(asyncio.wait_for(visit.session.execute(0, cdb.test_unit_ready()), PATIENCE))
 
     @invariant()
     def the_writers_work(self) -> None:
@@ -455,7 +456,7 @@ class Operators(RuleBasedStateMachine):
     async def _end(self) -> None:
         for writer in self.writers:
             writer.stopping = True
-        await asyncio.wait_for(asyncio.gather(*self.tasks), 20)
+        await asyncio.wait_for(asyncio.gather(*self.tasks), PATIENCE)
         for writer in self.writers:
             assert writer.written
             for lba in writer.written:

@@ -5,6 +5,7 @@ import pytest
 from isthmus.initiator.session import Session
 from isthmus.management import sessions
 from isthmus.management.errors import NotFoundError
+from tests.support.patience import PATIENCE
 from tests.support.service import HOST, ONE, disk, running_service, target
 
 
@@ -40,7 +41,7 @@ async def test_an_initiator_that_does_not_log_out_is_dropped(monkeypatch: pytest
         await running.put(target(disk("a")))
         session = await Session.login(running.settings())
         [view] = running.service.sessions.views()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await running.service.sessions.end(view.tsih, ask=True, who="a test")
         assert running.service.sessions.views() == []
         await session.close()

@@ -12,6 +12,7 @@ from isthmus.management.views import ApplyReport, VersionView
 from isthmus.rest import happenings
 from isthmus.rest.app import create_app
 from tests.support.asgi import Answer, ask
+from tests.support.patience import PATIENCE
 from tests.support.service import Running, disk, running_service, target
 
 VERSION = VersionView(version="1", pid=1, started=0.0, state_directory="/x", loaded_from="")
@@ -80,7 +81,7 @@ async def test_the_stream(api: Api) -> None:
     events.emit(events.PORTAL_CLOSED, portal="a")
     await asyncio.sleep(0)
     api.events.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         answer = await waiting
     assert answer.headers["content-type"].startswith("text/event-stream")
     first, *blocks = answer.text.strip().split("\n\n")

@@ -5,6 +5,7 @@ import socket
 from fastapi import FastAPI
 
 from isthmus.rest.http_server import HttpServer
+from tests.support.patience import PATIENCE
 
 
 async def exchange(request: bytes) -> tuple[str, str]:
@@ -21,7 +22,7 @@ async def exchange(request: bytes) -> tuple[str, str]:
     server.start()
     reader, writer = await asyncio.open_connection(*sock.getsockname())
     writer.write(request)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         answer = await reader.read()
         writer.close()
         await server.stop()

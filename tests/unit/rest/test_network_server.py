@@ -13,6 +13,7 @@ from isthmus.rest.callers import caller_of
 from isthmus.rest.network_server import NetworkOptions, NetworkServer
 from isthmus.server.options import Portal
 from tests.support.certificate import TOKEN, ApiFiles, api_files
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ async def server(files: ApiFiles) -> AsyncIterator[NetworkServer]:
     made = NetworkServer(who_app(), options(files))
     made.start()
     yield made
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await made.stop()
 
 
@@ -59,7 +60,7 @@ async def asked(server: NetworkServer, files: ApiFiles, token: str = TOKEN) -> s
     """The answer to a request."""
     reader, writer = await connect(server, files)
     writer.write(f"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         answer = (await reader.read()).decode()
     writer.close()
     return answer
@@ -81,7 +82,7 @@ async def test_without_tls_nothing_is_said(server: NetworkServer) -> None:
     """Not even to who has the token."""
     reader, writer = await asyncio.open_connection(server.address.address, server.address.port)
     writer.write(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert b"HTTP" not in await reader.read()
     writer.close()
 
@@ -109,7 +110,7 @@ async def test_connections_are_bounded(server: NetworkServer, files: ApiFiles, m
     monkeypatch.setattr(network_server, "_REQUEST_SECONDS", 0.2)
     reader, writer = await connect(server, files)
     second, other = await connect(server, files)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await second.read() == b""
         assert await reader.read() == b""
     writer.close()

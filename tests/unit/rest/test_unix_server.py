@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from isthmus.errors import ConfigurationError
 from isthmus.rest import unix_server
 from isthmus.rest.unix_server import ControlServer, open_control_socket
+from tests.support.patience import PATIENCE
 
 
 def test_the_socket_is_the_owners_alone(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ async def asked(path: Path) -> bytes:
     """The answer to a request."""
     reader, writer = await asyncio.open_unix_connection(str(path))
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         answer = await reader.read()
     writer.close()
     return answer
@@ -67,7 +68,7 @@ async def test_the_application_hears_who_asks(tmp_path: Path) -> None:
     server = ControlServer(who_app(), open_control_socket(path))
     server.start()
     assert f'"uid {os.geteuid()}"'.encode() in await asked(path)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await server.stop()
 
 
@@ -81,7 +82,7 @@ async def test_a_stranger_is_told_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     answer = await asked(path)
     assert answer.startswith(b"HTTP/1.1 403 Forbidden")
     assert b"uid" not in answer
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await server.stop()
 
 
@@ -95,7 +96,7 @@ async def test_the_members_of_a_group_are_let_in(tmp_path: Path, monkeypatch: py
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
     monkeypatch.setattr(unix_server, "_credentials", lambda _sock: (1, 4711, own))
     assert b'"uid 4711"' in await asked(path)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await server.stop()
 
 

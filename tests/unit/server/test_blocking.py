@@ -7,11 +7,12 @@ import pytest
 
 from isthmus.server import blocking
 from isthmus.server.blocking import Slices, in_thread
+from tests.support.patience import PATIENCE
 
 
 async def test_the_result_comes_from_a_thread() -> None:
     """Another than the loop's, which nobody waits for at the end."""
-    thread = await in_thread(threading.current_thread, timeout=10)
+    thread = await in_thread(threading.current_thread, timeout=PATIENCE)
     assert thread is not threading.main_thread()
     assert thread.daemon
 
@@ -23,7 +24,7 @@ async def test_what_it_raises_is_raised() -> None:
         raise OSError(5, "broken")
 
     with pytest.raises(OSError, match="broken"):
-        await in_thread(fail, timeout=10)
+        await in_thread(fail, timeout=PATIENCE)
 
 
 async def test_what_comes_too_late_is_handed_over() -> None:
@@ -44,7 +45,7 @@ async def test_what_comes_too_late_is_handed_over() -> None:
     with pytest.raises(TimeoutError):
         await in_thread(slow, timeout=0.01, too_late=undo)
     go_on.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await undone.wait()
     assert late == ["late"]
 
@@ -71,8 +72,8 @@ async def test_long_work_lets_others_in(monkeypatch: pytest.MonkeyPatch) -> None
 async def test_the_loop_gets_the_interpreter_soon_while_others_work() -> None:
     """And everything is as before when they are through."""
     before = sys.getswitchinterval()
-    assert await in_thread(sys.getswitchinterval, timeout=10) <= 0.0005
-    deadline = time.monotonic() + 10
+    assert await in_thread(sys.getswitchinterval, timeout=PATIENCE) <= 0.0005
+    deadline = time.monotonic() + PATIENCE
     while sys.getswitchinterval() != before:
         assert time.monotonic() < deadline
         await asyncio.sleep(0)
@@ -80,8 +81,8 @@ async def test_the_loop_gets_the_interpreter_soon_while_others_work() -> None:
 
 async def test_a_thread_is_used_again() -> None:
     """Starting one takes longer than most calls."""
-    first = await in_thread(threading.get_ident, timeout=10)
+    first = await in_thread(threading.get_ident, timeout=PATIENCE)
     found = {first}
     for _ in range(20):
-        found.add(await in_thread(threading.get_ident, timeout=10))
+        found.add(await in_thread(threading.get_ident, timeout=PATIENCE))
     assert len(found) < 10

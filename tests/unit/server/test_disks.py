@@ -19,6 +19,7 @@ from isthmus.scsi.spc.reservation_record import encode, forget_damaged_reservati
 from isthmus.scsi.state_store import RESERVATIONS, MemoryStateStore
 from isthmus.server import disks as module
 from isthmus.server.disks import Disks, LostReservations
+from tests.support.patience import PATIENCE
 from tests.support.scsi import make_nexus
 
 KEY = BackstoreKey("fileio", "a")
@@ -95,7 +96,7 @@ async def test_storage_that_does_not_answer_is_given_up(
     really_open, really_withdraw = open_backstore, FileBackstore.withdraw
 
     def slow(spec: Any) -> Any:
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
         return really_open(spec)
 
     def withdraw(storage: FileBackstore) -> None:
@@ -108,7 +109,7 @@ async def test_storage_that_does_not_answer_is_given_up(
     with pytest.raises(ConfigurationError, match="did not open within"):
         await disks.create(file(tmp_path))
     go_on.set()
-    assert await asyncio.to_thread(undone.wait, 10)
+    assert await asyncio.to_thread(undone.wait, PATIENCE)
     assert not (tmp_path / "a.img").exists()
 
 

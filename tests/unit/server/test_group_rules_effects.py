@@ -33,6 +33,7 @@ from isthmus.scsi.sense import Sense
 from isthmus.scsi.status import Status
 from isthmus.server import portal_set
 from tests.support.effects import BLOCK, Clock, bench, group_of, login_status
+from tests.support.patience import PATIENCE
 from tests.support.service import HOST, ONE, TWO, Running, disk, running_service, target
 
 OPEN = {"generate_node_acls": 1}
@@ -213,7 +214,7 @@ async def test_login_timeout(seconds: int, monkeypatch: pytest.MonkeyPatch) -> N
         keys = [("InitiatorName", HOST), ("TargetName", str(ONE)), ("SessionType", "Normal")]
         request = LoginRequest(current_stage=1, next_stage=1, isid=1, data_segment=encode_text(keys))
         connection.send_pdu(request)
-        await connection.receive_pdu(timeout=5)
+        await connection.receive_pdu(timeout=PATIENCE)
         clock = Clock(monkeypatch)
         cut_off = asyncio.create_task(connection.receive_end())
         await clock.advance(seconds - 1.5)

@@ -15,6 +15,7 @@ from isthmus.iscsi.parameters import CRC32C, NONE, Offers, SessionParameters
 from isthmus.iscsi.pdu import DataIn, LoginRequest, LoginResponse, Pdu, ReadyToTransfer
 from isthmus.iscsi.text_format import encode_text, parse_text
 from tests.support.effects import BLOCK, login_status
+from tests.support.patience import PATIENCE
 from tests.support.service import running_service
 from tests.unit.server.test_group_rules_effects import CREDENTIALS, OPEN, SECRET, one_disk
 
@@ -115,7 +116,7 @@ async def received_keys(running: Any) -> dict[str, str]:
     connection = await RawConnection.open(settings.host, settings.port)
     keys = [("InitiatorName", settings.initiator_name), ("TargetName", settings.target_name), ("SessionType", "Normal")]
     connection.send_pdu(LoginRequest(current_stage=1, next_stage=1, isid=1, data_segment=encode_text(keys)))
-    answer = await connection.receive_pdu(timeout=5)
+    answer = await connection.receive_pdu(timeout=PATIENCE)
     await connection.close()
     assert isinstance(answer, LoginResponse)
     return dict(parse_text(bytes(answer.data_segment)))

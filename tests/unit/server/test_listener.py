@@ -18,6 +18,7 @@ from isthmus.server.listener import (
     route_of,
 )
 from isthmus.server.options import Portal
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ async def test_connections_are_accepted_and_logged_in(bound: socket.socket) -> N
     listener.start()
     with socket.create_connection(bound.getsockname()) as client:
         host, port = client.getsockname()
-        assert await asyncio.wait_for(peers.get(), 5) == f"{host}:{port}"
+        assert await asyncio.wait_for(peers.get(), PATIENCE) == f"{host}:{port}"
     listener.stop()
     await limiter.stop()
 

@@ -5,8 +5,7 @@ import warnings
 
 from isthmus.server.listener import MAX_LOGINS_OF_ADDRESS, Listener, LoginLimiter, bind
 from isthmus.server.options import Portal
-
-SECONDS = 20.0
+from tests.support.patience import PATIENCE
 
 
 async def test_a_burst_of_connections_is_cut_to_the_bound() -> None:
@@ -36,7 +35,7 @@ async def test_a_burst_of_connections_is_cut_to_the_bound() -> None:
             client = stack.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(sock.getsockname())
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             await cut.wait()
     assert begun - ended == MAX_LOGINS_OF_ADDRESS
     listener.stop()

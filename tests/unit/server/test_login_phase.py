@@ -15,6 +15,7 @@ from isthmus.iscsi.pdu import LoginRequest, LoginResponse, NopOut, Pdu
 from isthmus.iscsi.text import TextExchange
 from isthmus.names import Cid, IscsiName, Isid, Tsih
 from isthmus.server.login_phase import LoginPhase
+from tests.support.patience import PATIENCE
 
 TARGET = IscsiName("iqn.2026-01.com.example:disks")
 MOVED = IscsiName("iqn.2026-01.com.example:moved")
@@ -60,7 +61,7 @@ class Ends:
     def __init__(self) -> None:
         self.ours, self.theirs = socket.socketpair()
         self.ours.setblocking(False)
-        self.theirs.settimeout(5)
+        self.theirs.settimeout(PATIENCE)
         self.engine = FakeEngine()
         self.phase = LoginPhase(
             self.ours,

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from isthmus.config.changes import DeleteTarget, ResizeBackstore
@@ -33,6 +35,24 @@ async def test_a_disk_that_is_only_seen_is_not_used() -> None:
             prevent = bytes((0x1E, 0, 0, 0, 1, 0))
             assert (await session.execute(0, prevent)).status == 0
             assert await holders_if_luns_go(running) == [(HOST,)]
+
+
+async def test_a_disk_is_used_by_who_reads_while_it_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a moment: between two commands nothing else shows it."""
+    async with running_service() as running:
+        await running.put(target(disk("a")))
+        async with await Session.login(running.settings()) as session:
+            unit = LogicalUnit(session, 0)
+            await unit.become_ready()
+            watched: list[float] = []
+
+            async def read(seconds: float) -> None:
+                watched.append(seconds)
+                await unit.read(lba=0, num_blocks=1, block_length=512)
+
+            monkeypatch.setattr(occupancy, "asyncio", SimpleNamespace(sleep=read))
+            assert await holders_if_luns_go(running) == [(HOST,)]
+            assert watched == [occupancy.WATCH_SECONDS]
 
 
 async def test_a_reservation_holds_a_disk() -> None:

@@ -7,6 +7,7 @@ from isthmus.server import portal_set
 from isthmus.server.listener import Listener, LoginLimiter
 from isthmus.server.options import Portal
 from isthmus.server.portal_set import PortalSet, plan
+from tests.support.patience import PATIENCE
 
 
 def portals(*texts: str) -> set[Portal]:
@@ -80,7 +81,7 @@ async def test_what_cannot_be_had_is_tried_again(monkeypatch: pytest.MonkeyPatch
         assert listening.bound(portal) is None
         assert "another program has this port" in listening.problem(portal)
         assert listening.has_problems
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await came.wait()
     assert (listening.bound(portal), listening.problem(portal), listening.has_problems) == (portal, "", False)
     listening.stop()

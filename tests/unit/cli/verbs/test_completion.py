@@ -8,6 +8,7 @@ import pytest
 from isthmus.cli.main import isthmus_command
 from isthmus.management.errors import DaemonUnreachableError
 from tests.support.fake_daemon import FakeDaemon
+from tests.support.patience import PATIENCE
 from tests.unit.cli.verbs.conftest import Run
 
 TARGET = "iqn.2026-01.com.example:one"
@@ -69,5 +70,5 @@ def test_a_real_bash_takes_it(run: Run, tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "ISTHMUS_RUN": str(tmp_path)}
     command = ["bash", "--norc", "-c", script]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=30)
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=PATIENCE)
     assert ran.stdout.strip() == "resize"
