@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := scripts/make_venv.sh pyproject.toml requirements/build.txt requirements/runtime.txt
 PYTEST_ARGS ?=
-# A file of tests runs as a whole in one process: what it starts, it starts once.
+# A file of tests runs as a whole in one process: what it starts, it starts once (tests/conftest.py has the order).
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # Disks in the tests are files, and want a file system as servers have: /tmp may be memory.
 TMPDIR ?= /var/tmp

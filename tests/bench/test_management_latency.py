@@ -36,7 +36,7 @@ def test_many_targets_are_valid() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_short_run(capsys: pytest.CaptureFixture[str]) -> None:
     """Everything that it measures, for a moment, on a few targets."""
     arguments = ["--seconds", "0.5", "--rounds", "1", "--targets", "3", "--outstanding", "1"]

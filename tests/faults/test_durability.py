@@ -143,7 +143,7 @@ def crash_again_and_again(medium: Path, directory: Path, ledger: Ledger, after_c
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_what_was_answered_survives_the_process(tmp_path: Path) -> None:
     """Fifty times killed at a random moment: every block is whole, and none is older than its last GOOD status."""
     ledger = Ledger(WRITERS * BLOCKS_EACH)
@@ -154,7 +154,7 @@ def test_what_was_answered_survives_the_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_what_was_promised_survives_a_loss_of_power(tmp_path: Path) -> None:
     """Fifty times without power: what was acknowledged with FUA, without a cache, or before a flush, is there."""
     ledger = Ledger(WRITERS * BLOCKS_EACH)

@@ -12,7 +12,8 @@ import pytest
 from tests.support.clients import needs, qemu_has_iscsi
 from tests.support.guides import ELSEWHERE, RUN, USER_GUIDE, Block, Step, blocks, documents
 from tests.support.namespace import Namespace, namespace, namespaces_missing
-from tests.support.server import READY_SECONDS, STOP_SECONDS, lines_of
+from tests.support.patience import PATIENCE
+from tests.support.server import lines_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -106,11 +107,11 @@ class Host:
             assert process.stderr is not None
             lines, log = lines_of(process.stdout), lines_of(process.stderr)
             try:
-                first = lines.get(timeout=READY_SECONDS)
+                first = lines.get(timeout=PATIENCE)
                 assert first is not None, f"{command}\n{_rest(log)}"
                 yield first
                 process.terminate()
-                assert process.wait(STOP_SECONDS) == 0
+                assert process.wait(PATIENCE) == 0
             finally:
                 process.kill()
                 _rest(lines)

@@ -81,17 +81,34 @@ class Guests:
             except GuestError:
                 guest.stop()
 
+    def stop(self) -> None:
+        """Nobody wants one for now, and it would take its share of the processor."""
+        if self._current is not None:
+            self._current.stop()
+
+
+_GUESTS = pytest.StashKey[Guests]()
+
 
 @pytest.fixture(scope="session")
-def _guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
+def _guests(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
     with contextlib.ExitStack() as stack:
-        yield Guests("guest", tmp_path_factory, stack)
+        guests = pytestconfig.stash[_GUESTS] = Guests("guest", tmp_path_factory, stack)
+        yield guests
 
 
 @pytest.fixture(scope="module")
 def _other_guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
     with contextlib.ExitStack() as stack:
         yield Guests("other", tmp_path_factory, stack)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the last test of this directory, the guest goes."""
+    guests = item.config.stash.get(_GUESTS, None)
+    if guests is not None and (nextitem is None or not nextitem.path.is_relative_to(Path(__file__).parent)):
+        guests.stop()
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ class Guest:
         unready.rename(base.with_suffix(".sh"))
         return Script(guest=self, base=base)
 
-    def run(self, script: str, *, seconds: float = 120.0) -> str:
+    def run(self, script: str, *, seconds: float = 400.0) -> str:
         """Run a script and give what it printed; raises `GuestError` if it fails or has not ended after `seconds`."""
         return self.start(script).wait(seconds)
 

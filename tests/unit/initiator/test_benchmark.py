@@ -23,7 +23,7 @@ def lbas(commands: list[bytes]) -> list[int]:
 async def test_sequential_reads_cover_the_unit_and_begin_again() -> None:
     """One position after the other, from the first to the last and round."""
     async with disk_session(num_blocks=8) as (session, disk):
-        result = await run_benchmark(LogicalUnit(session, 0), replace(SHORT, seconds=0.02))
+        result = await run_benchmark(LogicalUnit(session, 0), replace(SHORT, outstanding=5))
         assert result.operations == len(lbas(disk.commands))
         assert lbas(disk.commands)[:5] == [0, 2, 4, 6, 0]
         assert result.bytes_moved == result.operations * SHORT.block_size

@@ -193,8 +193,8 @@ class Operators(RuleBasedStateMachine):
 
     @staticmethod
     async def _has_ended(session: Session) -> None:
-        with contextlib.suppress(InitiatorError, OSError):
-            await asyncio.wait_for(session.execute(0, cdb.test_unit_ready()), 5)
+        with contextlib.suppress(InitiatorError, ConnectionError):
+            await asyncio.wait_for(session.execute(0, cdb.test_unit_ready()), PATIENCE)
             raise AssertionError("a session goes on although a change has ended it")
 
     # -- The changes ---------------------------------------------------------------------------------------------------
