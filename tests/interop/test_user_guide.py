@@ -152,7 +152,9 @@ def host(directory: Path) -> Iterator[Host]:
     volume = directory / "volume.img"
     with volume.open("xb") as file:
         file.truncate(64 << 20)
-    made = subprocess.run(["losetup", "-f", "--show", volume], capture_output=True, text=True, check=False, timeout=20)
+    made = subprocess.run(
+        ["losetup", "-f", "--show", volume], capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     if made.returncode != 0:
         pytest.skip(f"no loop device can be made: {made.stderr.strip()}")
     path = f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -170,7 +172,7 @@ def host(directory: Path) -> Iterator[Host]:
             finally:
                 one.stop()
     finally:
-        subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True, timeout=20)
+        subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True, timeout=PATIENCE)
 
 
 def test_what_is_not_run_says_why() -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 __all__ = ["PATIENCE", "eventually", "eventually_asked"]
 
-PATIENCE: Final = 45.0
+PATIENCE: Final = 60.0
 """Seconds; less than pytest gives a test, so that what did not come is named."""
 _POLL_SECONDS: Final = 0.02
 

@@ -92,14 +92,20 @@ async def in_thread(call: Callable[[], T], *, timeout: float, too_late: Callable
         else:
             settle()
 
+    def tell(settle: Callable[[], None], undo: Callable[[], object]) -> None:
+        try:
+            loop.call_soon_threadsafe(deliver, settle, undo)
+        except RuntimeError:  # The loop has been closed meanwhile.
+            _quietly(undo)
+
     def run() -> None:
         try:
             result = call()
         except BaseException as error:  # noqa: BLE001  whatever it is, the caller gets it
             failure = error
-            loop.call_soon_threadsafe(deliver, lambda: outcome.set_exception(failure), lambda: None)
+            tell(lambda: outcome.set_exception(failure), lambda: None)
         else:
-            loop.call_soon_threadsafe(deliver, lambda: outcome.set_result(result), lambda: too_late(result))
+            tell(lambda: outcome.set_result(result), lambda: too_late(result))
 
     _threads.run(run)
     async with asyncio.timeout(timeout):

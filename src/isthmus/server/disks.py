@@ -227,7 +227,7 @@ class Disks:
         self, wanted: list[Backstore], *, create: bool, lost: LostReservations = LostReservations.REFUSE
     ) -> list[Disk]:
         """All of them, or none."""
-        begun: list[Backstore] = []
+        begun = wanted[:1]  # also if the thread has not come to it
 
         def open_all() -> list[Disk]:
             opened: list[Disk] = []

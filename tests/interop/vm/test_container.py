@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1800)]
 
 TARGET = "iqn.2026-05.com.example:box"
 MAX_IMAGE_BYTES = 150_000_000
-HEALTHY_SECONDS = 90
+HEALTHY_SECONDS = 300
 SESSION = (
     "backstores/fileio create disk01 /srv/iscsi/disk01.img 256M",
     f"iscsi/ create {TARGET}",

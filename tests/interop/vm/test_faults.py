@@ -16,7 +16,7 @@ from tests.support.daemon import Daemon, free_port, running_daemon
 from tests.support.server import Server, running_server
 
 TARGET = IscsiName("iqn.2026-05.com.example:restarted")
-PATIENCE = 180.0
+PATIENCE = 400.0
 POLL_SECONDS = 0.01
 MIB = 1 << 20
 

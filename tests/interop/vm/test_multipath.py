@@ -16,7 +16,7 @@ from tests.support.server import running_server
 
 pytestmark = pytest.mark.thorough
 
-PATIENCE = 180.0
+PATIENCE = 400.0
 MIB = 1 << 20
 
 LOAD = """

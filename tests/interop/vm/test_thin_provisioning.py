@@ -41,7 +41,7 @@ def test_fstrim_shrinks_the_file(serve: Serve, guest: Guest, disk_file: Path) ->
         logout
         """
     )
-    script.wait_for("written\n", 120)
+    script.wait_for("written\n", 400)
     before = allocated(disk_file)
     (guest.share / "measured").touch()
     script.wait(120)
@@ -121,7 +121,7 @@ def test_growing_a_mounted_disk(serve: Serve, guest: Guest, disk_file: Path) -> 
         logout
         """
     )
-    script.wait_for(f"first {400 * _MIB}\n", 120)
+    script.wait_for(f"first {400 * _MIB}\n", 400)
     os.truncate(disk_file, 600 * _MIB)
     server.process.send_signal(signal.SIGHUP)
     (guest.share / "grown").touch()

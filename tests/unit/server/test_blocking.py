@@ -50,6 +50,22 @@ async def test_what_comes_too_late_is_handed_over() -> None:
     assert late == ["late"]
 
 
+def test_what_comes_after_the_end_of_the_loop_is_handed_over_too() -> None:
+    """Its thread lives on for others."""
+    go_on, undone = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        go_on.wait()
+
+    async def give_up() -> None:
+        await in_thread(slow, timeout=0, too_late=lambda _: undone.set())
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(give_up())
+    go_on.set()
+    assert undone.wait(PATIENCE)
+
+
 async def test_long_work_lets_others_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """When it has had the loop for long enough, and not at each step."""
     turns: list[str] = []

@@ -113,6 +113,19 @@ async def test_storage_that_does_not_answer_is_given_up(
     assert not (tmp_path / "a.img").exists()
 
 
+async def test_storage_that_nobody_has_come_to_is_given_up(
+    disks: Disks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names it, although no thread has had time to begin with it."""
+
+    async def in_thread(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(module, "in_thread", in_thread)
+    with pytest.raises(ConfigurationError, match=f"{KEY} did not open within"):
+        await disks.create(file(tmp_path))
+
+
 async def test_a_disk_goes_and_its_file_stays(disks: Disks, tmp_path: Path) -> None:
     """It can be opened by others then."""
     await disks.create(file(tmp_path))
