@@ -26,7 +26,12 @@ def indented(value: object, indent: str = "") -> str:
         return write(value)
     inner = indent + _STEP
     if isinstance(value, Mapping):
-        members = [f"{inner}{encode_basestring_ascii(name)}: {indented(value[name], inner)}" for name in sorted(value)]
+        members = []
+        for name in sorted(value):
+            member = value[name]
+            write = _WRITERS.get(type(member))
+            text = indented(member, inner) if write is None else write(member)
+            members.append(f"{inner}{encode_basestring_ascii(name)}: {text}")
         return _between("{}", members, indent)
     if isinstance(value, list | tuple):
         return _between("[]", [inner + indented(member, inner) for member in value], indent)

@@ -190,6 +190,10 @@ class AluaGroup:
         object.__setattr__(self, "parameters", _parsed(ALUA_GROUP_PARAMETERS, self.parameters))
 
 
+_DEFAULTS: Final = {each.name: each.default for each in BACKSTORE_ATTRIBUTES if not each.derived}
+"""Of the attributes whose default depends on nothing else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backstore:
     """Storage, and the disk that it looks like."""
@@ -250,6 +254,8 @@ class Backstore:
     def attribute(self, name: str) -> Value:
         """The value of an attribute, set or not."""
         value = self.attributes.get(name)
+        if value is None:
+            value = _DEFAULTS.get(name)
         return self.default(name) if value is None else value
 
     @property

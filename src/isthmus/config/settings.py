@@ -67,6 +67,10 @@ class Setting:
     """What LIO says of its own device: kept as it was saved, shown, and not to be set."""
 
 
+_REMEMBERED: Final = 1000
+"""Values: so many different ones have hardly any two disks in common."""
+
+
 class SettingTable:
     """The settings of one kind of object."""
 
@@ -74,6 +78,8 @@ class SettingTable:
         """`owner` is what errors call the object: `target portal group`, `node ACL`."""
         self.owner = owner
         self._settings = {setting.name: setting for setting in settings}
+        self._known: dict[tuple[str, type, Value], Value] = {}
+        """What some values were parsed to."""
 
     def __iter__(self) -> Iterator[Setting]:
         return iter(self._settings.values())
@@ -92,6 +98,19 @@ class SettingTable:
 
     def parse(self, name: str, value: Value) -> Value:
         """`value` as the setting keeps it; raises `ConfigurationError` for one that it cannot have."""
+        # The same few values come again for each of thousands of disks.
+        seen = name, type(value), value
+        try:
+            known = self._known.get(seen)
+        except TypeError:  # a list, which somebody has sent instead
+            return self._parsed(name, value)
+        if known is None:
+            known = self._parsed(name, value)
+            if len(self._known) < _REMEMBERED:
+                self._known[seen] = known
+        return known
+
+    def _parsed(self, name: str, value: Value) -> Value:
         setting = self[name]
         try:
             parsed = setting.kind.parse(value)

@@ -99,3 +99,12 @@ def test_designators_are_written_in_hexadecimal() -> None:
     for wrong in ("50014", "xyz", "5001405123456789zz"):
         with pytest.raises(ConfigurationError, match="16 or 32 hexadecimal digits"):
             BACKSTORE_ATTRIBUTES.parse("naa_id", wrong)
+
+
+def test_what_was_parsed_before_is_not_mixed_up() -> None:
+    """Values that are equal and of other types are others; a value that is none is refused each time."""
+    for _ in range(2):
+        assert TPG_ATTRIBUTES.parse("login_timeout", 20) == TPG_ATTRIBUTES.parse("login_timeout", "20") == 20
+        for value in (True, 1.0, [1], None):
+            with pytest.raises(ConfigurationError):
+                TPG_ATTRIBUTES.parse("login_timeout", value)  # type: ignore[arg-type]
