@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from isthmus.config.diff import diff
 from isthmus.config.model import BackstoreKey, Configuration
 from isthmus.errors import ConfigurationError
+from isthmus.management.acl_tags import tag_acls
 from isthmus.management.errors import BusyError, RevisionConflictError
 from isthmus.management.secrets import hide_secrets, resolve_secrets
 from isthmus.management.views import ApplyReport, BackstoreView, PortalView, SessionView, VersionView
+from isthmus.names import IscsiName
 
 __all__ = ["FakeDaemon"]
 
@@ -38,6 +40,10 @@ class FakeDaemon:
 
     restored: list[tuple[str, str]] = field(default_factory=list)
     """The backstores and ALUA groups that were brought back to their configured state."""
+
+    def tag_acls(self, target: IscsiName, tag: int, who: str, label: str, *, force: bool = False) -> ApplyReport:
+        wanted = tag_acls(self.running, target, tag, who, label)
+        return self.replace(wanted, self.revision, force=force)
 
     def restore_alua_state(self, key: BackstoreKey, group: str) -> None:
         self.restored.append((str(key), group))

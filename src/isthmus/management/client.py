@@ -32,6 +32,7 @@ from isthmus.management.views import (
     SessionView,
     VersionView,
 )
+from isthmus.names import IscsiName
 
 __all__ = ["TIMEOUT", "Client"]
 
@@ -135,6 +136,12 @@ class Client:
         """
         path = f"/v1/backstores/{quote(key.kind, safe='')}/{quote(key.name, safe='')}/start"
         self._exchange("POST", path, {"lost_reservations": lost_reservations})
+
+    def tag_acls(self, target: IscsiName, tag: int, who: str, label: str, *, force: bool = False) -> ApplyReport:
+        """See `acl_tags.tag_acls`, which the daemon does: it has the secrets that those who join are to get."""
+        place = f"/v1/targets/{quote(target, safe='')}/portal-groups/{tag}/acl-tags"
+        query = urlencode({"force": str(force).lower()})
+        return ApplyReport.read(self._exchange("POST", f"{place}?{query}", {"who": who, "tag": label})[1])
 
     def restore_alua_state(self, key: BackstoreKey, group: str) -> None:
         """Bring an ALUA group back to its configured state; raises `ConfigurationError` if that cannot be now."""

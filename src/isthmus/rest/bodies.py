@@ -8,6 +8,7 @@ from isthmus.server.disks import LostReservations
 
 __all__ = [
     "AclEdit",
+    "AclTag",
     "BackstoreEdit",
     "BackstoreStart",
     "ChapEdit",
@@ -134,6 +135,13 @@ class AclEdit(_Body):
     tag: Annotated[str | None, Field(description="A label; empty: none.")] = None
     attributes: Settings = {}
     chap: ChapEdit = ChapEdit()
+
+
+class AclTag(_Body):
+    """A tag for node ACLs."""
+
+    who: Annotated[str, Field(description="The initiator, or the tag that initiators have.")]
+    tag: Annotated[str, Field(description="Theirs from now on.")]
 
 
 class NewMappedLun(_Body):

@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI, Request
 
 from isthmus.config.document import dump
 from isthmus.config.model import Backstore, BackstoreKey, Configuration, Portal, Target
-from isthmus.management import backstore_edits, lun_edits, target_edits
+from isthmus.management import acl_tags, backstore_edits, lun_edits, target_edits
 from isthmus.management.secrets import hide_secrets
 from isthmus.management.service import Service
 from isthmus.management.views import ApplyReport
@@ -213,6 +213,11 @@ def _add_acls(app: FastAPI, change: Any) -> None:
     async def delete_acl(name: str, tag: int, initiator: str, by: change_by) -> ApplyReport:
         """Let an initiator log in no more."""
         return await by.make(lun_edits.remove_acl, IscsiName(name), tag, IscsiName(initiator))
+
+    @app.post(f"{_GROUP}/acl-tags")
+    async def tag_acls(name: str, tag: int, body: bodies.AclTag, by: change_by) -> ApplyReport:
+        """Tag an initiator, or all that have a tag; who joins others by that gets their LUNs, attributes and CHAP."""
+        return await by.make(acl_tags.tag_acls, IscsiName(name), tag, body.who, body.tag)
 
     @app.post(f"{_ACL}/luns")
     async def map_lun(name: str, tag: int, initiator: str, body: bodies.NewMappedLun, by: change_by) -> ApplyReport:

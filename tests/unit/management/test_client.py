@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -17,6 +18,7 @@ from isthmus.errors import ConfigurationError
 from isthmus.management.client import Client
 from isthmus.management.errors import BusyError, DaemonError, DaemonUnreachableError, RevisionConflictError
 from isthmus.management.views import AluaGroupView
+from isthmus.names import IscsiName
 from tests.support.patience import PATIENCE
 
 NEW = Configuration(discovery=DiscoveryAuthentication(enable=True))
@@ -249,3 +251,13 @@ def test_an_alua_state_is_restored(peer: Peer) -> None:
     first, second = peer.client.backstores()
     assert first.alua_groups == (AluaGroupView(name="b", alua_group_id=7, state=3, status_code=1),)
     assert second.alua_groups == ()
+
+
+def test_initiators_are_tagged(peer: Peer) -> None:
+    """By the daemon, which has their secrets."""
+    peer.answer(200, REPORT)
+    target = IscsiName("iqn.2026-05.com.example:a")
+    assert peer.client.tag_acls(target, 2, "old", "new", force=True).revision == 8
+    [(method, path, _, body)] = peer.asked
+    assert (method, path) == ("POST", f"/v1/targets/{quote(target)}/portal-groups/2/acl-tags?force=true")
+    assert body == {"who": "old", "tag": "new"}

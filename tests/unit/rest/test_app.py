@@ -144,6 +144,7 @@ async def test_the_interface_describes_itself(api: Api) -> None:
         f"{GROUP}/luns",
         f"{GROUP}/luns/{{lun}}",
         f"{GROUP}/acls",
+        f"{GROUP}/acl-tags",
         f"{GROUP}/acls/{{initiator}}",
         f"{GROUP}/acls/{{initiator}}/luns",
         f"{GROUP}/acls/{{initiator}}/luns/{{lun}}",

@@ -27,6 +27,7 @@ A_LIFE: list[tuple[str, str, object, list[str]]] = [
     ("POST", f"{GROUP}/acls", {"initiator": HOST, "map_all": False}, [f"acls/{HOST}"]),
     ("PATCH", ACL, {"chap": {"userid": "host", "password": SECRET}}, [HOST]),
     ("PATCH", ACL, {"tag": "label", "attributes": {"nopin_timeout": 5}}, [HOST]),
+    ("POST", f"{GROUP}/acl-tags", {"who": "label", "tag": "hosts"}, [HOST, "hosts"]),
     ("POST", f"{ACL}/luns", {"tpg_lun": 7, "lun": 3, "read_only": True}, ["mapped_lun3"]),
     ("DELETE", f"{ACL}/luns/3", None, ["- ", "mapped_lun3"]),
     ("DELETE", ACL, None, ["- ", HOST]),

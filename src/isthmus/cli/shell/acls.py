@@ -12,7 +12,7 @@ from isthmus.cli.shell.backstores import backstore_for, with_backstore
 from isthmus.cli.shell.node import Node, SettingsGroup, boolean, completed, number
 from isthmus.config.model import Backstore, BackstoreKey, Configuration, MappedLun, NodeAcl, PortalGroup
 from isthmus.config.settings import ACL_ATTRIBUTES, TPG_ATTRIBUTES, Value
-from isthmus.management.acl_tags import label_of, tag_acls, tagged, untag_acls
+from isthmus.management.acl_tags import label_of, tagged, untag_acls
 from isthmus.management.alua_edits import lun_of
 from isthmus.management.errors import NotFoundError
 from isthmus.management.lun_edits import (
@@ -82,20 +82,25 @@ class AclsNode(GroupPart):
         self.take(force, remove_acl, self._target, self._tag, IscsiName(wwn))
         self.say(f"Deleted Node ACL {wwn}.")
 
-    def ui_command_tag(self, wwn_or_tag: str, new_tag: str) -> None:
+    def ui_command_tag(self, wwn_or_tag: str, new_tag: str, force: str | None = None) -> None:
         """Gives one node ACL, or those with a tag, another tag: they are one node of the tree then, by that name.
 
-        What is set there is set for all of them. If other node ACLs have the new tag, these take their settings.
+        What is set there is set for all of them. If other node ACLs have the new tag, these take their settings and
+        LUNs. LUNs that they use go only with "force" true.
 
         SEE ALSO
         ========
         untag
         """
+        forced = boolean(self, force, False)
         if wwn_or_tag == new_tag:
             return
         if "." in new_tag:
             raise ExecutionError("'.' not permitted in tag names.")
-        self.edit(tag_acls, self._target, self._tag, wwn_or_tag, new_tag)
+        report = self.editor.daemon.tag_acls(self._target, self._tag, wwn_or_tag, new_tag, force=forced)
+        for warning in report.warnings:
+            self.warn(warning)
+        self.editor.refresh()
 
     def ui_command_untag(self, wwn_or_tag: str) -> None:
         """Takes a tag from its node ACLs, or from one; they keep their settings.

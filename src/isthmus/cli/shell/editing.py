@@ -25,6 +25,9 @@ class Daemon(Protocol):
     def start_backstore(self, key: BackstoreKey, lost_reservations: str = "refuse") -> None:
         """Start a backstore that does not run."""
 
+    def tag_acls(self, target: IscsiName, tag: int, who: str, label: str, *, force: bool = False) -> ApplyReport:
+        """Tag an initiator, or those with a tag: who joins others gets their secrets, too, which only the daemon has."""
+
     def restore_alua_state(self, key: BackstoreKey, group: str) -> None:
         """Bring an ALUA group back to its configured state."""
 

@@ -77,11 +77,16 @@ def test_a_tag_stands_for_several_initiators(typist: Typist) -> None:
         assert one.attributes == {"nopin_timeout": 5, "dataout_timeout": 7}
 
 
-def test_a_secret_is_not_handed_on_by_a_tag(typist: Typist) -> None:
-    """The shell has never seen it: it cannot give it to anybody, and says what to do."""
-    typist.types(f"{TPG}/acls create {DB}\n{TPG}/acls create {OTHER}")
+def test_who_joins_gets_the_secret_unseen(typist: Typist) -> None:
+    """The daemon gives it: the shell has never seen it. What is used goes by force only."""
+    typist.types(f"{TPG}/acls create {DB} false\n{TPG}/acls create {OTHER}")
     typist.types(f"{ACL} set auth userid=u password=geheimgeheim1\n{TPG}/acls tag {DB} hosts")
-    assert "set the secret of all by the tag" in typist.fails(f"{TPG}/acls tag {OTHER} hosts")
+    typist.daemon.holders = (OTHER,)
+    assert f"in use by {OTHER}" in typist.fails(f"{TPG}/acls tag {OTHER} hosts")
+    said = typist.types(f"{TPG}/acls tag {OTHER} hosts true\n{TPG}/acls/hosts get auth\n{TPG}/acls ls")
+    assert "geheim" not in said
+    assert "(group of 2)" in said
+    assert [(one.chap.password, one.mapped_luns) for one in group(typist).node_acls] == [("geheimgeheim1", ())] * 2
 
 
 def test_completion(typist: Typist) -> None:

@@ -265,6 +265,7 @@ WRONG_VALUES = [
     f"{TPG}/acls tag {NEW} label",
     f"{TPG}/acls tag {INITIATOR} a.b",
     f"{TPG}/acls tag {INITIATOR} a/b",
+    f"{TPG}/acls tag {INITIATOR} a perhaps",
     f"{TPG}/acls delete a_tag",
     f"{TPG}/acls untag nonsense",
     f"{ACL} create 0 0",
