@@ -18,6 +18,7 @@ from isthmus.config.model import (
     PortalGroup,
     Target,
 )
+from isthmus.errors import ConfigurationError
 from isthmus.initiator import cdb
 from isthmus.initiator.errors import ConnectionLost, LoginFailed, ScsiError
 from isthmus.initiator.logical_unit import LogicalUnit
@@ -185,6 +186,35 @@ async def test_another_size_under_a_session() -> None:
             assert len(changes) == 1
             assert await sense_of(session) is Sense.CAPACITY_DATA_HAS_CHANGED
             assert (await unit.read_capacity()).size == 2 * MIB
+
+
+async def test_another_disc_under_a_session(tmp_path: Path) -> None:
+    """It is put in while the initiator is logged in, which reads it after it has heard of it; locked in, none is."""
+    discs = {}
+    for name in ("a", "b"):
+        discs[name] = tmp_path / f"{name}.iso"
+        discs[name].write_bytes(name.encode() * 4096)
+
+    def drive(path: str) -> Configuration:
+        key = BackstoreKey("fileio", "cd0")
+        return target(Backstore(key=key, path=path, unit_serial="cd0", attributes={"device_type": "cd"}))
+
+    async with running_service() as running:
+        await running.put(drive(str(discs["a"])))
+        session, unit = await ready(running)
+        async with session:
+            assert await unit.read(lba=1, num_blocks=1, block_length=2048) == b"a" * 2048
+            assert len(await running.put(drive(str(discs["b"])))) == 1
+            assert await sense_of(session) is Sense.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED
+            assert await unit.read(lba=1, num_blocks=1, block_length=2048) == b"b" * 2048
+            await running.put(drive(""))
+            assert await sense_of(session) is Sense.MEDIUM_NOT_PRESENT_TRAY_CLOSED
+            await running.put(drive(str(discs["a"])))
+            assert await sense_of(session) is Sense.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED
+            await unit.command("PREVENT", bytes((0x1E, 0, 0, 0, 1, 0)))
+            with pytest.raises(ConfigurationError, match="prevents the removal"):
+                await running.put(drive(""))
+            assert await unit.read(lba=1, num_blocks=1, block_length=2048) == b"a" * 2048
 
 
 OTHER = "iqn.2026-01.com.example:other"
