@@ -120,7 +120,8 @@ class Part:
 
 
 def _named(saved: Configuration, name: str) -> dict[BackstoreKey, Backstore]:
-    found = {key: store for key, store in saved.backstores.items() if name in {key.name, str(key)}}
+    wanted = str(BackstoreKey.parse(name)) if name.startswith("/") else name
+    found = {key: store for key, store in saved.backstores.items() if wanted in {key.name, str(key)}}
     if not found:
         raise ConfigurationError(f"the file has no storage object {name}", "see what it has")
     if len(found) > 1:

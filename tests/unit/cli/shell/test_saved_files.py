@@ -129,6 +129,10 @@ def test_a_name_of_two_storage_objects() -> None:
     with pytest.raises(ConfigurationError, match="2 storage objects"):
         Part.named(saved, None, "a")
     assert list(Part.named(saved, None, "/backstores/ramdisk/a").backstores) == [A.key]
+    user = disk("u", "user")
+    assert list(Part.named(of(user), None, "/backstores/user:file/u").backstores) == [user.key]
+    with pytest.raises(ConfigurationError, match="not the path of a backstore"):
+        Part.named(saved, None, "/a")
 
 
 def test_remarks_are_told_on_what_is_restored() -> None:
