@@ -52,6 +52,7 @@ OPEN_SECONDS: Final = 20.0
 CLOSE_SECONDS: Final = 10.0
 """That letting go of one may take, until what it still does counts as left to itself."""
 RESIZE_SECONDS: Final = 20.0
+EXCHANGE_SECONDS: Final = 20.0
 _LOT: Final = 32
 
 T = TypeVar("T")
@@ -337,6 +338,11 @@ class Disks:
             except ConfigurationError:
                 await _let_go(medium)
                 raise
+            except TimeoutError:
+                raise ConfigurationError(
+                    f"what is in {settings.key} is still read after {EXCHANGE_SECONDS:.0f} s",
+                    "the medium is changed when its storage answers",
+                ) from None
             await _let_go(before)
         disk.settings = settings
 
@@ -351,10 +357,14 @@ class Disks:
             raise ConfigurationError(f"{settings.key}: {error}") from error
 
     async def _exchange(self, unit: LogicalUnit, medium: Storage | None, *, present: bool) -> Storage | None:
+        """Gives what was in the drive. It waits for reads that are under way; nobody else finds a medium meanwhile."""
         over: asyncio.Future[Storage | None] = asyncio.get_running_loop().create_future()
         online_change.exchange_medium(unit, medium, self._executor, over.set_result, present=present)
-        # Until then the drive has no medium for anybody. What it waits for is a read that was under way.
-        return await over
+        done, _ = await asyncio.wait((over,), timeout=EXCHANGE_SECONDS)
+        if not done:
+            over.add_done_callback(_close_what_was_in_there)
+            raise TimeoutError
+        return over.result()
 
     async def resize(self, settings: Backstore) -> None:
         """Another size, while the disk is in use; raises `ConfigurationError`, and it keeps its size."""
@@ -484,6 +494,12 @@ def _medium(settings: Backstore) -> Storage | None:
 def _close_medium(medium: Storage | None) -> None:
     if medium is not None:
         medium.close()
+
+
+def _close_what_was_in_there(exchanged: asyncio.Future[Storage | None]) -> None:
+    """Off the loop: storage that has taken so long may take long again."""
+    closing = asyncio.get_running_loop().run_in_executor(None, _close_medium, exchanged.result())
+    closing.add_done_callback(lambda closed: closed.exception())
 
 
 async def _let_go(medium: Storage | None) -> None:

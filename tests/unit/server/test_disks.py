@@ -9,6 +9,7 @@ import pytest
 
 from isthmus.backstores.fileio import FileBackstore
 from isthmus.backstores.registry import open_backstore
+from isthmus.backstores.tray import Tray
 from isthmus.config.model import Backstore, BackstoreKey
 from isthmus.engine.workers import WorkerPool
 from isthmus.errors import BackstoreError, ConfigurationError
@@ -20,7 +21,7 @@ from isthmus.scsi.state_store import RESERVATIONS, MemoryStateStore
 from isthmus.server import disks as module
 from isthmus.server.disks import Disks, LostReservations
 from tests.support.patience import PATIENCE
-from tests.support.scsi import make_nexus
+from tests.support.scsi import HeldExecutor, make_nexus
 
 KEY = BackstoreKey("fileio", "a")
 
@@ -299,3 +300,23 @@ async def test_a_medium_that_is_not_to_be_seen(disks: Disks, tmp_path: Path) -> 
     assert (unit.medium_present, unit.num_blocks) == (False, 4)
     disks.set_attributes(drive(first))
     assert unit.medium_present
+
+
+async def test_a_disc_that_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Management does not wait for storage that does not answer; the disc changes when it has."""
+    monkeypatch.setattr(module, "EXCHANGE_SECONDS", 0.01)
+    first, second = disc(tmp_path, "a.iso", 4), disc(tmp_path, "b.iso", 8)
+    executor = HeldExecutor()
+    disks = Disks(MemoryStateStore(), executor)
+    await disks.create(drive(first))
+    unit = disks.unit(KEY)
+    assert unit is not None
+    tray = unit.backstore
+    assert isinstance(tray, Tray)
+    before = tray.medium
+    with pytest.raises(ConfigurationError, match="is still read"):
+        await disks.exchange_medium(drive(second))
+    assert (tray.medium, unit.medium_present) == (before, False)
+    executor.finish_all()
+    assert (unit.num_blocks, unit.medium_present) == (8, True)
+    assert await disks.close() == []
