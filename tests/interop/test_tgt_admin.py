@@ -338,7 +338,7 @@ async def test_pdus_are_counted_as_tgtd_counts_them(tmp_path: Path) -> None:
     assert ours == [*theirs[:5], 3, theirs[6], 4]
 
 
-async def counted_pdus(side: Tgt) -> tuple[list[int], dict[str, list[str]]]:
+async def counted_pdus(side: Tgt) -> tuple[list[int], dict[str, list[list[str]]]]:
     """What a session's commands add to the counters of its connection; and what is told of units, by mode."""
     disk = side.disk("counted.img")
     for line in (

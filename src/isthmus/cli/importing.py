@@ -54,11 +54,11 @@ def import_(
 
 
 def _read(kind: str, file: str, running: "Configuration") -> "Imported":
-    from isthmus.compat.importer import Surroundings, file_text
+    from isthmus.compat.importer import Surroundings, decoded, file_text
 
     surroundings = Surroundings(running=running, new_serial=machine_serial)
     if file == "-":
-        text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+        text = decoded(sys.stdin.buffer.read())
         return FORMATS[kind].reader()(text, "standard input", surroundings)
     name = str(Path(file).absolute())
     return FORMATS[kind].reader()(file_text(name), name, surroundings)

@@ -4,6 +4,7 @@ A reader turns text into a `Configuration` and never acts on anything. What the 
 `Finding`, with its line; what is no sentence of the format at all is an `ImportSyntaxError`, with its line and column.
 """
 
+import codecs
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = [
     "Reader",
     "Surroundings",
     "Writer",
+    "decoded",
     "file_text",
     "matching_files",
     "path_kind",
@@ -69,10 +71,15 @@ class ImportSyntaxError(ConfigurationError):
         self.column = column
 
 
+def decoded(content: bytes) -> str:
+    """The text of a file, without the mark that some editors put before it. See `file_text` for what is not UTF-8."""
+    return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+
+
 def file_text(path: str) -> str:
     """The text of a file. Bytes that are not UTF-8 become lone surrogates, so that none is lost (PEP 383)."""
     try:
-        return Path(path).read_bytes().decode("utf-8", "surrogateescape")
+        return decoded(Path(path).read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
 

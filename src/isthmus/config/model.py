@@ -55,6 +55,10 @@ MAX_TAG: Final = 0xFFFF
 DEFAULT_ALUA_GROUP: Final = "default_tg_pt_gp"
 """LIO's name of the ALUA target port group that every backstore has, saved or not."""
 _MAX_CHAP: Final = 255
+_MAX_SIZE: Final = (1 << 63) - 1
+"""As far as lseek(2) gets."""
+_MAX_SERIAL: Final = 252
+"""PRODUCT SERIAL NUMBER, as ASCII data (SPC-5 §4.3.1, §7.7.19)."""
 _USER: Final = "user"
 _PSCSI: Final = "pscsi"
 _MAY_CACHE: Final = ("fileio", "block")
@@ -213,6 +217,15 @@ class Backstore:
     """What only this kind has (`nullio`, `config`, …), and what is kept for LIO's sake."""
 
     def __post_init__(self) -> None:
+        if "\0" in self.path:
+            raise ConfigurationError(f"the path {self.path!r} has a NUL in it", "no file has such a name")
+        if self.size is not None and not 0 <= self.size <= _MAX_SIZE:
+            raise ConfigurationError("a disk cannot have that many bytes", f"use 0 to {_MAX_SIZE}")
+        if len(self.unit_serial) > _MAX_SERIAL or not all(" " <= character <= "~" for character in self.unit_serial):
+            raise ConfigurationError(
+                f"{self.unit_serial[:_MAX_SERIAL]!r} cannot be a serial number",
+                f"use at most {_MAX_SERIAL} printable ASCII characters",
+            )
         parsed = {name: BACKSTORE_ATTRIBUTES.parse(name, value) for name, value in self.attributes.items()}
         object.__setattr__(self, "attributes", parsed)
         set_here = {name: value for name, value in parsed.items() if value != self.default(name)}

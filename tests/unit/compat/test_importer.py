@@ -25,6 +25,12 @@ def test_no_byte_of_a_file_is_lost(tmp_path: Path) -> None:
     assert file_text(str(tmp_path / "file")).encode("utf-8", "surrogateescape") == bytes(range(1, 256))
 
 
+def test_the_mark_of_some_editors_is_no_text(tmp_path: Path) -> None:
+    """A byte order mark before the first word would be part of that."""
+    (tmp_path / "file").write_bytes(b"\xef\xbb\xbfword \xef\xbb\xbf")
+    assert file_text(str(tmp_path / "file")) == "word \ufeff"
+
+
 def test_a_file_that_is_not_there_is_an_error_of_the_operator(tmp_path: Path) -> None:
     """One line, no traceback."""
     with pytest.raises(ConfigurationError, match="absent cannot be read: No such file or directory"):

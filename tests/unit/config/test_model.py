@@ -85,6 +85,11 @@ def test_secrets_do_not_show() -> None:
         (lambda: AluaGroup(name="x", alua_group_id=70000), "cannot identify"),
         (lambda: Chap(password="x" * 256), "longer than 255 bytes"),
         (lambda: Backstore(key=DISK, unit_serial="1", attributes={"block_size": 1024}), "not one of 512, 2048, 4096"),
+        (lambda: Backstore(key=DISK, unit_serial="x" * 253), "cannot be a serial number"),
+        (lambda: Backstore(key=DISK, unit_serial="\udcff"), "cannot be a serial number"),
+        (lambda: Backstore(key=DISK, unit_serial="1", size=-1), "cannot have that many bytes"),
+        (lambda: Backstore(key=DISK, unit_serial="1", size=1 << 63), "cannot have that many bytes"),
+        (lambda: Backstore(key=DISK, unit_serial="1", path="/a\0b"), "has a NUL in it"),
         (lambda: PortalGroup(tag=1, portals=(Portal("::1"), Portal("[::1]"))), "is there twice"),
         (lambda: PortalGroup(tag=1, luns=(Lun(number=1, backstore=DISK),) * 2), "LUN 1 is there twice"),
         (lambda: NodeAcl(name=INITIATOR, mapped_luns=(MappedLun(number=1, tpg_lun=0),) * 2), "is there twice"),
@@ -135,6 +140,15 @@ def test_check_finds_two_disks_of_one_serial_number() -> None:
     stores = {key: Backstore(key=key, unit_serial="same") for key in (DISK, other)}
     with pytest.raises(ConfigurationError, match="serial number same is there twice"):
         Configuration(backstores=stores).check()
+
+
+def test_check_finds_two_target_ports_of_one_number() -> None:
+    """Disks know their ports, and who is registered there, by that alone; a number of ours (0) is no such number."""
+    group = PortalGroup(tag=1, attributes={"relative_target_port_id": 7})
+    other = Target(name=IscsiName(f"{TARGET}2"), portal_groups=(group,))
+    with pytest.raises(ConfigurationError, match="relative target port identifier 7 is there twice"):
+        Configuration(targets={TARGET: Target(name=TARGET, portal_groups=(group,)), other.name: other}).check()
+    Configuration(targets={TARGET: Target(name=TARGET, portal_groups=(PortalGroup(tag=1),)), other.name: other}).check()
 
 
 def test_a_user_is_there_once() -> None:

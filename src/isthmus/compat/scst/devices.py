@@ -71,7 +71,7 @@ class _Draft:
 
 def read_devices(handlers: Iterable[Statement], setup_id: int, surroundings: Surroundings, report: Report) -> Devices:
     """The devices of all `HANDLER` sections."""
-    devices = Devices()
+    devices, serials = Devices(), set[str]()
     for handler in handlers:
         kind = report.operand(handler, 1, "which handler").text
         report.no_more(handler, 2)
@@ -86,6 +86,9 @@ def read_devices(handlers: Iterable[Statement], setup_id: int, surroundings: Sur
             if device is None:
                 devices.left_out.add(name.text)
             else:
+                if device.store.unit_serial in serials:
+                    raise report.error(name.position, f"DEVICE {name} has the usn of another", "each has its own")
+                serials.add(device.store.unit_serial)
                 devices.served[name.text] = device
     return devices
 

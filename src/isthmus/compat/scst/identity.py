@@ -41,7 +41,7 @@ def attributes_of(kind: str, name: str, setup_id: int, given: Mapping[str, str])
         "t10_id": f"{vendor:{_VENDOR_LENGTH}}{given.get('vend_specific_id', made_up)}",
         "report_naa_id": int("naa_id" in given),
     }
-    product = given.get("prod_id", name)
+    product = given.get("prod_id", _printable(name))
     if product != _printable(name)[:_PRODUCT_LENGTH]:
         found["product_id"] = product[:_PRODUCT_LENGTH]
     if "prod_rev_lvl" in given:

@@ -23,6 +23,7 @@ from isthmus.config.model import (
     PortalGroup,
     Target,
 )
+from isthmus.config.settings import Value
 from isthmus.errors import ConfigurationError
 from isthmus.names import IscsiName
 
@@ -66,12 +67,19 @@ def read_driver(
     chap = accounts.chap("the driver iscsi", report)
     found.discovery = DiscoveryAuthentication(enable=bool(chap.userid), chap=chap)
     reader = _Reader(devices, alua_group_of, surroundings, report, draft.enabled)
+    ports = set[Value]()
     for statement in driver.find("TARGET"):
         target = _read_target(statement, reader)
         if target is None:
             continue
         if target.name in found.targets:
             raise report.error(statement.words[1].position, f"the target {target.name} is there twice", "remove one")
+        if port := target.portal_groups[0].attributes.get("relative_target_port_id"):
+            if port in ports:
+                raise report.error(
+                    statement.position, f"TARGET {target.name} has the rel_tgt_id of another", "change it"
+                )
+            ports.add(port)
         found.targets[target.name] = target
     return found
 

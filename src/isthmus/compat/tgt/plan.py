@@ -112,6 +112,8 @@ def _account_steps(directive: Directive, known: Known, *where: str) -> Steps:
         yield Skipped(directive.place, f"{directive.name} without a user and a secret", "it is left out")
         return
     user, secret = account
+    if len(words(directive.raw)) > len(account):
+        yield Skipped(directive.place, f"words behind the secret of {user}", "they do not count, as with tgt-admin")
     if user in known:
         if known[user] not in {None, secret}:
             yield Skipped(directive.place, f"another secret of {user}", "the first one counts, as with tgt-admin")
@@ -158,6 +160,9 @@ def target_steps(
     yield Step(("--lld", "iscsi", "--op", "new", "--mode", "target", "--tid", number, "-T", target.argument), place)
     yield from _key_steps(target, number)
     for unit, lun in _numbered(units_of(target)):
+        named = unit.all("lun")
+        if named and _whole_number(named[-1].value) is None:
+            yield Skipped(named[-1].place, f"lun {named[-1].value} is no number", f"it is LUN {lun}")
         problem = is_there(unit)
         if problem:
             yield Skipped(unit.place, f"LUN {lun} at {unit.path or 'no path'}", problem)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from isthmus.compat.importer import Finding, Imported, Surroundings
-from isthmus.compat.tgt.arguments import UsageError
 from isthmus.compat.tgt.devices import device_parameters
 from isthmus.compat.tgt.directives import GLOBAL, LUN, STORES, TARGET, DirectiveRow
 from isthmus.compat.tgt.errors import Refused
@@ -158,7 +157,7 @@ class _Importer:
             request = step.request
             edit = EDITS[request.mode, request.operation]
             self.configuration = edit(self.configuration, request, self._around)
-        except (Refused, UsageError) as error:
+        except (Refused, ConfigurationError) as error:
             return f"tgtadm {step}: {error}"
         return ""
 

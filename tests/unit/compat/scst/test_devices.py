@@ -94,6 +94,13 @@ def test_names_that_the_file_gives_are_kept() -> None:
     ]
 
 
+def test_a_name_that_no_field_of_scsi_holds_is_still_a_name() -> None:
+    """What is left of it is told to initiators."""
+    (store,) = imported("HANDLER vdisk_nullio {\nDEVICE disé\n}").configuration.backstores.values()
+    assert (store.key.name, store.attributes.get("product_id")) == ("disé", None)
+    assert str(store.attributes["t10_id"]).endswith("-dis")
+
+
 @pytest.mark.parametrize(
     ("attribute", "told"),
     [
@@ -173,6 +180,12 @@ def test_handlers_that_there_are_not_are_told() -> None:
         ("HANDLER vdisk_fileio {\nDEVICE d\n}", ":2:1: DEVICE d has no filename that is an absolute path"),
         ("HANDLER vdisk_fileio {\nDEVICE d {\nfilename a\n}\n}", ":2:1: DEVICE d has no filename"),
         ("HANDLER vdisk_nullio {\nDEVICE d\nDEVICE d\n}", ":3:8: the device 'd' is there twice"),
+        (
+            "HANDLER vdisk_nullio {\nDEVICE d {\nusn 1\n}\nDEVICE e {\nusn 1\n}\n}",
+            ":5:8: DEVICE e has the usn of another",
+        ),
+        ("HANDLER vdisk_nullio {\nDEVICE d {\nusn é\n}\n}", ":2:8: 'é' cannot be a serial number"),
+        ("HANDLER vdisk_nullio {\nDEVICE d {\nsize_mb 9999999999999\n}\n}", ":2:8: a disk cannot have that many"),
         ("HANDLER vdisk_nullio {\nDEVICE a/b\n}", ":2:8: 'a/b' cannot name a backstore"),
         ("HANDLER vdisk_nullio {\nDEVICE d {\nread_only yes\n}\n}", ":3:1: read_only yes of DEVICE d: it is neither"),
     ],

@@ -118,6 +118,7 @@ def test_a_name_that_cannot_be_is_told() -> None:
         ("GROUP a/b {\n}", r":10:7: 'a/b' cannot name an initiator group"),
         ('GROUP g {\nINITIATOR "a b"\n}', r":11:11: 'a b' is not a pattern"),
         ("allowed_portal host", r":10:1: 'host' is not an IP address"),
+        (f"rel_tgt_id 5\n}}\nTARGET {NAME}2 {{\nrel_tgt_id 5", r":12:1: TARGET iqn\S+ has the rel_tgt_id of another"),
         (f"}}\nTARGET {NAME} {{", r":11:8: the target iqn\S+ is there twice"),
     ],
 )

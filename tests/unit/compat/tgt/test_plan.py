@@ -80,6 +80,7 @@ def test_the_calls_are_tgt_admins() -> None:
     ]
     assert skipped == [
         "6: LUN 3 at /srv/b: it is away",
+        "15: words behind the secret of alice: they do not count, as with tgt-admin",
         "16: another secret of alice: the first one counts, as with tgt-admin",
         "17: incominguser without a user and a secret: it is left out",
         "19: a second outgoinguser: only the first one is used",

@@ -125,6 +125,14 @@ def test_a_file_becomes_a_configuration() -> None:
     )
 
 
+def test_a_path_that_no_file_can_have_is_told() -> None:
+    """Whatever the machine says of it."""
+    anything = dataclasses.replace(surroundings(), kind_of=lambda _: "file")
+    imported = read(f"<target {A}>\nbacking-store /srv/a\0b\n</target>\n", "/t", anything)
+    (finding,) = imported.findings
+    assert (finding.line, "has a NUL in it" in finding.meaning, finding.instead) == (2, True, "it is left out")
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -139,6 +147,8 @@ def test_a_file_becomes_a_configuration() -> None:
             "there is no backing store type 'ssc' here: it is left out",
         ),
         ("incominguser alice PLEASE_CORRECT_THE_PASSWORD", "the secret of alice is not in the file"),
+        ("incominguser alice secretsecret more", "/t:3: words behind the secret of alice: they do not count"),
+        ("<backing-store /srv/b>\nlun -1\n</backing-store>", "/t:4: lun -1 is no number: it is LUN 2"),
         ("<backing-store /srv/b>\nlun 1\nlun 4\n</backing-store>", "/t:4: lun is there 2 times: the last one counts"),
     ],
 )
