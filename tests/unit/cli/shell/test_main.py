@@ -121,3 +121,78 @@ def test_warnings_of_the_daemon_are_shown(typist: Typist) -> None:
     """A portal that cannot be bound is no error, and not hidden."""
     typist.daemon.warnings = ("the portal is taken",)
     assert "the portal is taken" in typist.types("iscsi/ create iqn.2026-05.com.example:a")
+
+
+T = "/iscsi/iqn.2026-05.com.example:storage01"
+TARGETCLI = {
+    "/": [
+        "saveconfig savefile",
+        "restoreconfig savefile clear_existing target storage_object",
+        "clearconfig confirm",
+        "version",
+        "sessions action sid",
+        "refresh",
+        "status",
+        "exit",
+        "ls path depth",
+        "cd path",
+        "pwd",
+        "bookmarks action bookmark",
+        "help topic",
+        "set group",
+        "get group",
+    ],
+    "/backstores/fileio": ["create name file_or_dev size write_back sparse wwn", "delete name save"],
+    "/backstores/block": ["create name dev readonly wwn exclusive", "delete name save"],
+    "/backstores/pscsi": ["create name dev", "delete name save"],
+    "/backstores/ramdisk": ["create name size nullio wwn", "delete name save"],
+    "/backstores/user:file": [
+        "create name size cfgstring wwn hw_max_sectors control",
+        "delete name save",
+        "changemedium name size cfgstring",
+    ],
+    "/backstores/ramdisk/r": ["info", "version", "saveconfig savefile"],
+    "/backstores/ramdisk/r/alua": ["create name tag", "delete name"],
+    "/backstores/ramdisk/r/alua/default_tg_pt_gp": ["info"],
+    "/iscsi": ["create wwn", "delete wwn", "info", "version"],
+    T: ["create tag", "delete tag", "info"],
+    f"{T}/tpg1": ["enable", "disable", "info"],
+    f"{T}/tpg1/acls": ["create wwn add_mapped_luns", "delete wwn", "tag wwn_or_tag new_tag", "untag wwn_or_tag"],
+    f"{T}/tpg1/acls/iqn.2026-05.com.example:db": [
+        "create mapped_lun tpg_lun_or_backstore write_protect",
+        "delete mapped_lun",
+        "info",
+    ],
+    f"{T}/tpg1/acls/iqn.2026-05.com.example:db/mapped_lun0": ["info"],
+    f"{T}/tpg1/luns": ["create storage_object lun add_mapped_luns", "delete lun"],
+    f"{T}/tpg1/luns/lun0": ["info"],
+    f"{T}/tpg1/portals": ["create ip_address ip_port", "delete ip_address ip_port"],
+    f"{T}/tpg1/portals/[::]:3260": ["enable_iser boolean", "enable_offload boolean", "info"],
+}
+"""Its commands by their places, with their parameters in the order in which they can be given without their names."""
+GROUPS = {
+    "/": {"global": 9},
+    "/iscsi": {"discovery_auth": 5},
+    "/backstores/ramdisk/r": {"attribute": 30},
+    "/backstores/ramdisk/r/alua/default_tg_pt_gp": {"alua": 17},
+    f"{T}/tpg1": {"attribute": 13, "parameter": 21, "auth": 4},
+    f"{T}/tpg1/acls/iqn.2026-05.com.example:db": {"attribute": 8, "auth": 4},
+    f"{T}/tpg1/luns/lun0": {"alua": 1},
+}
+"""Its configuration groups, and how many parameters are in each at least."""
+
+
+def test_every_command_of_targetcli(typist: Typist) -> None:
+    """With its parameters in its order; ours come behind them."""
+    typist.types(f"/backstores/ramdisk create r 1M\n/iscsi create {TARGET}\n{T}/tpg1/luns create /backstores/ramdisk/r")
+    typist.types(f"{T}/tpg1/acls create iqn.2026-05.com.example:db")
+    for path, commands in TARGETCLI.items():
+        node = typist.shell._root.get_node(path)
+        for command in commands:
+            name, *parameters = command.split()
+            assert name in node.list_commands(), f"{path} {name}"
+            assert node.get_command_signature(name)[0][: len(parameters)] == parameters, f"{path} {name}"
+    for path, groups in GROUPS.items():
+        node = typist.shell._root.get_node(path)
+        for group, count in groups.items():
+            assert len(node.list_group_params(group)) >= count, f"{path} {group}"
