@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -19,6 +20,10 @@ from tests.support.patience import PATIENCE
 from tests.support.server import ServerError, Url, lines_of
 
 __all__ = ["Daemon", "StartDaemon", "free_port"]
+
+_PORTS = (10_240, 32_768)
+"""Below those that clients get (ip(7), ip_local_port_range)."""
+_CHOICE = random.SystemRandom()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,11 +71,12 @@ StartDaemon = Callable[..., Daemon]
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody has now, and that the system gives to nobody who does not ask for it."""
+    while True:
+        port = _CHOICE.randrange(*_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager
