@@ -20,6 +20,7 @@ from isthmus.scsi.spc.persistent_reservations import ReservationType
 from isthmus.scsi.spc.reservations import ReserveOutAction
 from isthmus.scsi.status import Status
 from tests.support.daemon import Daemon, running_daemon
+from tests.support.patience import PATIENCE
 from tests.support.service import ONE, disk, target
 
 pytestmark = pytest.mark.slow
@@ -70,7 +71,7 @@ def isthmus(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line, for this daemon."""
     environment = {**os.environ, "ISTHMUS_RUN": str(tmp_path / "run")}
     command = [sys.executable, "-m", "isthmus", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False)
 
 
 async def test_the_loss_is_told_and_the_rest_runs(tmp_path: Path) -> None:

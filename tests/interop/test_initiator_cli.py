@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.support.server import Server, running_server
 
 MIB = 1024 * 1024
@@ -26,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def isthmus(*arguments: object, data: bytes = b"", status: int = 0) -> tuple[bytes, str]:
     """Standard output and standard error of `isthmus initiator …`, which must end with `status`."""
     command = [sys.executable, "-m", "isthmus", "initiator", *map(str, arguments)]
-    ended = subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
+    ended = subprocess.run(command, input=data, capture_output=True, timeout=PATIENCE, check=False)
     assert ended.returncode == status, ended.stderr.decode()
     return ended.stdout, ended.stderr.decode()
 
@@ -120,5 +121,5 @@ def test_a_refused_login_says_why(server: Server) -> None:
 def test_a_closed_pipe_is_no_traceback(server: Server) -> None:
     """`read … | head -c 1` ends quietly."""
     command = f"{sys.executable} -m isthmus initiator read {server.url} | head -c 1 | wc -c"
-    ended = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=True)
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, timeout=PATIENCE, check=True)
     assert (ended.stdout.strip(), ended.stderr) == (b"1", b"")

@@ -20,6 +20,7 @@ from isthmus.iscsi.chap import ChapCredentials
 from isthmus.iscsi.opcodes import LoginStatus
 from tests.support.clients import needs, run_client
 from tests.support.daemon import Daemon, StartDaemon, running_daemon
+from tests.support.patience import PATIENCE
 
 SAMPLES = Path(__file__).parent / "sessions"
 TARGET = "iqn.2026-05.com.example:storage03"
@@ -69,7 +70,7 @@ def isthmus(daemon: Daemon, *words: str | Path, status: int = 0, text: str = "")
         capture_output=True,
         input=text,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         env={**os.environ, "ISTHMUS_RUN": str(daemon.socket.parent)},
     )
     assert ran.returncode == status, ran.stdout + ran.stderr
@@ -216,7 +217,7 @@ def scstadmin(daemon: Daemon, program: Path, *words: str) -> str:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         env={**os.environ, "ISTHMUS_RUN": str(daemon.socket.parent)},
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -19,6 +19,7 @@ from isthmus.names import IscsiName
 from tests.interop.test_api import request
 from tests.support.certificate import TOKEN, ApiFiles, api_files
 from tests.support.daemon import Daemon, running_daemon
+from tests.support.patience import PATIENCE
 
 TARGET = IscsiName("iqn.2026-01.com.example:secrets")
 HOST = IscsiName("iqn.2026-01.com.example:host")
@@ -62,7 +63,7 @@ class Everything:
             input=given,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             env=environment,
             check=False,
         )

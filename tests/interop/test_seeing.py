@@ -163,4 +163,4 @@ def test_events_are_followed_from_the_command_line(start: StartDaemon, tmp_path:
         assert daemon.stop() == 0
         names = [json.loads(line)["event"] for line in follower.stdout]
         assert names[0] == "stopping"
-        assert follower.wait(10) == 0
+        assert follower.wait(PATIENCE) == 0

@@ -18,6 +18,7 @@ from isthmus.initiator.settings import LoginSettings
 from isthmus.names import IscsiName
 from tests.support.clients import needs, run_client
 from tests.support.daemon import running_daemon
+from tests.support.patience import PATIENCE
 from tests.support.server import Url
 from tests.support.tgt import Answer, Tgt, our_tgt, real_tgt
 
@@ -413,7 +414,7 @@ def test_only_the_owner_is_answered(ours: Tgt) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert ours.tgtadm(*["--op", "delete", "--mode", "sys"]) == Answer(0, "", "")
     assert ours.daemon is not None
-    assert ours.daemon.process.wait(10) == 0
+    assert ours.daemon.process.wait(PATIENCE) == 0
     assert path.is_socket()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from isthmus.cli.main import isthmus_command
 from tests.support.clients import needs
+from tests.support.patience import PATIENCE
 
 UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
 GUIDE = Path(__file__).parents[2] / "docs" / "user-guide.md"
@@ -28,7 +29,7 @@ def settings(name: str) -> dict[str, list[str]]:
 
 def run(*command: str | Path) -> str:
     """Run one of systemd's programs; gives what it says on both streams."""
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout + ran.stderr
 

@@ -29,6 +29,7 @@ from isthmus.iscsi.pdu import (
     ScsiResponse,
 )
 from isthmus.names import Isid, SerialNumber, Tsih
+from tests.support.patience import PATIENCE
 
 __all__ = ["BLOCK_LENGTH", "FakeDisk", "FakeTarget", "disk_session", "raw_pair", "session_pair"]
 
@@ -59,7 +60,7 @@ class FakeTarget:
 
     async def expect(self, kind: type[P]) -> P:
         """The next PDU, which must be of this class."""
-        pdu = await self.raw.receive_pdu(timeout=5)
+        pdu = await self.raw.receive_pdu(timeout=PATIENCE)
         assert isinstance(pdu, kind), pdu
         if not getattr(pdu, "is_immediate", True):
             self.exp_cmd_sn = SerialNumber(pdu.cmd_sn + 1)  # type: ignore[attr-defined]

@@ -28,6 +28,7 @@ from isthmus.scsi.sense import Sense
 from isthmus.scsi.spc.reservation_record import load_reservations
 from isthmus.scsi.status import Status
 from tests.support.effects import BLOCK, Bench, bench, mode_page
+from tests.support.patience import PATIENCE
 
 INQUIRY = Sense.INQUIRY_DATA_HAS_CHANGED
 MODE = Sense.MODE_PARAMETERS_CHANGED
@@ -65,7 +66,7 @@ class SlowDisk:
 
     def _flush(self) -> None:
         self._begun.set()
-        self.may_end.wait(20)
+        self.may_end.wait(PATIENCE)
 
     async def begin(self, tested: Bench) -> CommandTask:
         """The task that takes so long, under way."""
