@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from isthmus.config.model import Backstore, BackstoreKey, Configuration
@@ -14,6 +15,7 @@ __all__ = [
     "backstore_of",
     "create_backstore",
     "delete_backstore",
+    "scsi_device_name",
     "set_backstore_attributes",
     "set_backstore_medium",
     "set_backstore_size",
@@ -33,6 +35,11 @@ def create_backstore(configuration: Configuration, backstore: Backstore) -> Conf
         if backstore.path and other.path == backstore.path and not shared:
             raise ConfigurationError(f"{other.key} uses {backstore.path}", "two disks cannot share their storage")
     return _with(configuration, backstore)
+
+
+def scsi_device_name(text: str) -> str:
+    """What a SCSI device is named by: HOST:CHANNEL:TARGET:LUN as it is, and anything else as a path."""
+    return text if text.count(":") == 3 and "/" not in text else str(Path(text).expanduser().absolute())
 
 
 def backstore_of(configuration: Configuration, key: BackstoreKey) -> Backstore:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,12 @@ def test_another_medium(configuration: Configuration) -> None:
     changed = edits.backstore_of(edits.set_backstore_medium(configuration, DRIVE, "/srv/b.iso"), DRIVE)
     assert (changed.path, changed.attribute("medium_present")) == ("/srv/b.iso", 1)
     assert edits.backstore_of(edits.set_backstore_medium(configuration, DRIVE, ""), DRIVE).path == ""
+
+
+def test_names_of_scsi_devices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An address is one wherever the operator is; anything else is a path from there."""
+    monkeypatch.chdir(tmp_path)
+    assert edits.scsi_device_name("3:0:0:0") == "3:0:0:0"
+    assert edits.scsi_device_name("/dev/sg3") == "/dev/sg3"
+    assert edits.scsi_device_name("sg3") == f"{tmp_path}/sg3"
+    assert edits.scsi_device_name("./3:0:0:0") == f"{tmp_path}/3:0:0:0"

@@ -25,6 +25,7 @@ from isthmus.management.backstore_edits import (
     backstore_of,
     create_backstore,
     delete_backstore,
+    scsi_device_name,
     set_backstore_attributes,
     set_backstore_medium,
     set_backstore_size,
@@ -262,7 +263,7 @@ class PscsiKind(KindNode):
         ========
         delete
         """
-        path = dev if dev.count(":") == 3 and "/" not in dev else str(Path(dev).expanduser().absolute())
+        path = scsi_device_name(dev)
         if Path(path).is_block_device():
             self.say("Note: block backstore recommended for SCSI block devices")
         self.add(name, path=path, size=None, write_back=False, read_only=False, wwn=None)

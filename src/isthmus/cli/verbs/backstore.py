@@ -108,7 +108,7 @@ def create(
     A file that is missing is made, with --size or --from; one that is there keeps its size. It is no disk before it is whole.
     """
     from isthmus.config.model import Backstore
-    from isthmus.management.backstore_edits import create_backstore
+    from isthmus.management.backstore_edits import create_backstore, scsi_device_name
 
     key = backstore_key(name)
     absolute = None if path is None else path.expanduser().absolute()
@@ -122,7 +122,7 @@ def create(
     handler = name.partition("/")[0].partition(":")[2]
     wanted = Backstore(
         key=key,
-        path="" if absolute is None or handler else str(absolute),
+        path="" if path is None or handler else scsi_device_name(str(path)) if key.kind == "pscsi" else str(absolute),
         size=absolute.stat().st_size if absolute is not None and absolute.is_file() else size,
         write_back=key.kind == "fileio" and not write_through,
         read_only=read_only,

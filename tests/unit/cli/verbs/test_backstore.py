@@ -27,6 +27,13 @@ def test_a_file_that_is_there_keeps_its_size(daemon: FakeDaemon, run: Run, tmp_p
     assert daemon.running.backstores[KEY].size == 4096
 
 
+@pytest.mark.parametrize("device", ["/dev/sg3", "3:0:0:0"])
+def test_a_scsi_device_by_any_of_its_names(daemon: FakeDaemon, run: Run, device: str) -> None:
+    """An address is no file in this directory."""
+    run(f"backstore create pscsi/a {device}")
+    assert daemon.running.backstores[BackstoreKey("pscsi", "a")].path == device
+
+
 def test_room_is_taken_before_it_is_a_disk(daemon: FakeDaemon, run: Run, tmp_path: Path) -> None:
     """So that writing to it cannot fail for want of room."""
     run(f"backstore create fileio/a {tmp_path}/a.img --size 2M --preallocate")
