@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.interop.vm.image.build import Image
 
-__all__ = ["Guest", "GuestError", "Script", "running_guest"]
+__all__ = ["KERNEL_PARAMETERS", "Guest", "GuestError", "Script", "await_ready", "running_guest"]
 
 START_SECONDS = 300.0
 POLL_SECONDS = 0.05
@@ -75,6 +75,8 @@ class Guest:
     share: Path
     """The directory that the guest sees as /host."""
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    prologue: str = PROLOGUE
+    """What each script begins with."""
 
     @property
     def is_running(self) -> bool:
@@ -99,7 +101,7 @@ class Guest:
         """Start a script (bash, with the functions of guest/client.sh) and give it, while it runs."""
         base = self.share / "queue" / f"{next(self.numbers)}"
         unready = base.with_suffix(".writing")
-        unready.write_text(PROLOGUE + script, encoding="utf-8")
+        unready.write_text(self.prologue + script, encoding="utf-8")
         unready.rename(base.with_suffix(".sh"))
         return Script(guest=self, base=base)
 
@@ -126,12 +128,13 @@ def _qemu(image: Image, share: Path, root: str, options: tuple[str, ...]) -> lis
     ]  # fmt: skip
 
 
-def _await_ready(guest: Guest) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def await_ready(guest: Guest, seconds: float = START_SECONDS) -> None:
+    """Wait until the guest takes scripts; raises `GuestError`."""
+    deadline = time.monotonic() + seconds
     while not (guest.share / "queue" / "ready").exists():
         guest.check_is_running()
         if time.monotonic() > deadline:
-            raise GuestError(f"the guest was not ready after {START_SECONDS} s\n{guest.console()}")
+            raise GuestError(f"the guest was not ready after {seconds} s\n{guest.console()}")
         time.sleep(POLL_SECONDS)
 
 
@@ -152,7 +155,7 @@ def running_guest(
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         guest = Guest(process=process, share=share)
         try:
-            _await_ready(guest)
+            await_ready(guest)
             yield guest
         finally:
             guest.stop()

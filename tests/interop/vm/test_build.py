@@ -47,8 +47,8 @@ def test_sources_without_debian(monkeypatch: pytest.MonkeyPatch, question: objec
 
 def test_other_packages_make_another_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same recipe and versions give the same image, another version another."""
-    monkeypatch.setattr(build, "offered_versions", lambda: "fio:\n  Candidate: 3.33\n")
+    monkeypatch.setattr(build, "offered_versions", lambda _packages: "fio:\n  Candidate: 3.33\n")
     key = build.key()
     assert build.key() == key
-    monkeypatch.setattr(build, "offered_versions", lambda: "fio:\n  Candidate: 3.34\n")
+    monkeypatch.setattr(build, "offered_versions", lambda _packages: "fio:\n  Candidate: 3.34\n")
     assert build.key() != key

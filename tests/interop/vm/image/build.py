@@ -17,7 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,17 +120,17 @@ def kernel_package() -> str:
     return found[1]
 
 
-def offered_versions() -> str:
+def offered_versions(packages: Sequence[str]) -> str:
     """The versions of everything that is asked for by name, as the machine's apt offers them."""
-    policy = run(["apt-cache", "policy", kernel_package(), *PACKAGES])
+    policy = run(["apt-cache", "policy", kernel_package(), *packages])
     return "\n".join(re.findall(r"(?m)^\S+:$|^  Candidate: .*$", policy))
 
 
-def key() -> str:
+def key(recipe: Path = HERE, packages: Sequence[str] = PACKAGES) -> str:
     """The name of the image that belongs to this recipe and these packages."""
-    digest = hashlib.sha256(offered_versions().encode())
-    for path in sorted(HERE.iterdir()):
-        if path.suffix in {".py", ".sh"}:
+    digest = hashlib.sha256(offered_versions(packages).encode())
+    for path in sorted(recipe.iterdir()):
+        if path.suffix in {".py", ".service", ".sh"}:
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -209,13 +209,13 @@ def needed_files(root: Path, release: str, modules: Sequence[str]) -> list[Path]
     return list(files)
 
 
-def install_modules(work: Path, root: Path, release: str) -> None:
-    """Put the recipe's modules into the tree, chosen with the help of all of them."""
+def install_modules(work: Path, root: Path, release: str, modules: Sequence[str]) -> None:
+    """Put these modules into the tree, chosen with the help of all of them."""
     everything = root / "lib" / "modules" / release
     everything.parent.mkdir(exist_ok=True)
     (work / "kernel-package" / "lib" / "modules" / release).rename(everything)
     in_tree(root, "depmod", release)
-    chosen = needed_files(root, release, [*EARLY_MODULES, *MODULES])
+    chosen = needed_files(root, release, [*EARLY_MODULES, *modules])
     kept = work / "modules"
     for path in chosen:
         target = kept / path.relative_to(everything.relative_to(root))
@@ -237,7 +237,7 @@ def make_disk(root: Path, path: Path) -> None:
     run(["mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", root, path])
 
 
-def make_initramfs(work: Path, root: Path, release: str) -> None:
+def make_initramfs(work: Path, root: Path, release: str, init: Path) -> None:
     """Busybox, the modules to reach the root file system with, and the script that mounts it."""
     tree = work / "initramfs"
     for name in ("bin", "dev", "proc", "sys", "image", "memory", "root", "modules"):
@@ -247,7 +247,7 @@ def make_initramfs(work: Path, root: Path, release: str) -> None:
     for path in files:
         shutil.copy(root / path, tree / "modules")
     (tree / "modules" / "order").write_text("".join(f"{path.name}\n" for path in files))
-    shutil.copy(HERE / "initramfs_init.sh", tree / "init")
+    shutil.copy(init, tree / "init")
     (tree / "init").chmod(0o755)
     names = "\n".join([".", *sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))])
     run(["cpio", "-o", "-H", "newc", "--quiet", "-F", work / "initramfs.img"], directory=tree, stdin=names + "\n")
@@ -261,8 +261,8 @@ def build(work: Path) -> None:
     release = unpack_kernel(work)
     root = work / "root"
     make_tree(root)
-    install_modules(work, root, release)
-    make_initramfs(work, root, release)
+    install_modules(work, root, release, MODULES)
+    make_initramfs(work, root, release, HERE / "initramfs_init.sh")
     make_disk(root, work / "root.ext4")
     for name in ("kernel-package", "root", "initramfs"):
         shutil.rmtree(work / name)
@@ -277,10 +277,10 @@ def only_one(cache: Path) -> Iterator[None]:
         yield
 
 
-def ensure_image() -> Image:
+def ensure_image(name: Callable[[], str] = key, build: Callable[[Path], None] = build) -> Image:
     """The image that belongs to the recipe and the packages on offer, built if it is not there; raises `BuildError`."""
     cache = cache_directory()
-    image = Image(directory=cache / key())
+    image = Image(directory=cache / name())
     if image.is_complete:
         return image
     with only_one(cache):
