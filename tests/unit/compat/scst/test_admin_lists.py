@@ -36,6 +36,9 @@ DEVICE_GROUP a {{
         group_id 1
         state standby
         TARGET {NAME}
+        TARGET far {{
+            rel_tgt_id 7
+        }}
     }}
 }}
 """
@@ -102,7 +105,7 @@ def printed(verb: str, operand: str = "", **words: str) -> list[str]:
             ["\tDevices", "\t-------", "\ta", "", "\tTarget Groups", "\t-------------", "\ttg"],
         ),
         ("list_tgrp", "", {"dev_group": "a"}, ["\tTarget Groups", "\t-------------", "\ttg"]),
-        ("list_tgrp", "tg", {"dev_group": "a"}, ["\tTargets", "\t" + "-" * 25, f"\t{NAME}"]),
+        ("list_tgrp", "tg", {"dev_group": "a"}, ["\tTargets", "\t" + "-" * 25, f"\t{NAME}", "\tfar"]),
     ],
 )
 def test_lists(verb: str, operand: str, words: dict[str, str], lines: list[str]) -> None:
@@ -136,6 +139,8 @@ def test_a_target_is_listed_with_its_groups() -> None:
         ("list_device", "a", {}, [("size", "2748779069440")]),
         ("list_lun_attr", "1", {"driver": "iscsi", "target": NAME, "group": ""}, [("read_only", "1")]),
         ("list_tgrp_attr", "tg", {"dev_group": "a"}, [("group_id", "1"), ("state", "standby")]),
+        ("list_ttgt_attr", "far", {"dev_group": "a", "tgt_group": "tg"}, [("rel_tgt_id", "7")]),
+        ("list_ttgt_attr", NAME, {"dev_group": "a", "tgt_group": "tg"}, []),
         ("list_scst_attr", "", {}, []),
     ],
 )
@@ -158,6 +163,8 @@ def test_attributes(verb: str, operand: str, words: dict[str, str], rows: list[t
         ("list_lun_attr", "9", {"driver": "iscsi", "target": NAME}, "there is no LUN 9 there"),
         ("list_device", "z", {}, "there is no device 'z'"),
         ("list_tgrp", "", {"dev_group": "z"}, "there is no device group 'z'"),
+        ("list_ttgt_attr", "z", {"dev_group": "a", "tgt_group": "tg"}, "the target group 'tg' has no target 'z'"),
+        ("list_ttgt_attr", "far", {"dev_group": "a"}, "-list_ttgt_attr lacks -tgt_group"),
         ("list_tgrp", "z", {"dev_group": "a"}, "the device group 'a' has no target group 'z'"),
     ],
 )
