@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import gc
 import os
 import signal
 import socket
@@ -10,7 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvloop
@@ -30,7 +29,7 @@ from isthmus.management.places import control_socket
 from isthmus.management.service import Service
 from isthmus.management.sessions import Sessions
 from isthmus.management.views import ApplyReport, VersionView
-from isthmus.rest.app import create_app
+from isthmus.rest.late_app import LateApp
 from isthmus.rest.network_server import NetworkOptions, NetworkServer
 from isthmus.rest.unix_server import ControlServer, open_control_socket
 from isthmus.server.blocking import in_thread
@@ -39,6 +38,9 @@ from isthmus.server.descriptors import raise_descriptor_limit
 from isthmus.server.options import LogLevel, Portal
 from isthmus.server.state_directory import StateDirectory
 from isthmus.server.stopping import stop_or_exit
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 __all__ = ["TGT_SOCKET", "DaemonOptions", "run"]
 
@@ -151,6 +153,7 @@ class _Daemon:
         self._store = store
         self._loaded = loaded
         self._manager = manager
+        self._started = time.time()
         self._reloading: asyncio.Task[None] | None = None
         loop = asyncio.get_running_loop()
         state = StateDirectory(options.state_directory / _UNITS)
@@ -169,7 +172,7 @@ class _Daemon:
         )
         self._events = EventLog()
         self._events.start()
-        app = create_app(self._service, self._version(), self._reload, self._events)
+        app = LateApp(self._make_app, self._service.collector)
         self._control = ControlServer(app, control, options.control_group)
         self._network = None if options.api is None else NetworkServer(app, options.api)
         self._tgt = None if tgt is None else tgt_server(tgt, self._service, self._server, options.portals)
@@ -216,8 +219,7 @@ class _Daemon:
         for remark in loaded.remarks:
             _log.warning("saved configuration not done as it says", where=remark.where, what=remark.what)
         await self._service.load(loaded.configuration)
-        # What is there now stays: the collector need not look at it again and again, with all sessions waiting.
-        gc.freeze()
+        self._service.collector.spare()
         events.emit(
             events.CONFIGURATION_LOADED,
             source=str(loaded.source or "none: it starts empty"),
@@ -225,12 +227,18 @@ class _Daemon:
             backstores=len(loaded.configuration.backstores),
         )
 
+    def _make_app(self) -> "FastAPI":
+        """Runs on a thread."""
+        from isthmus.rest.app import create_app
+
+        return create_app(self._service, self._version(), self._reload, self._events)
+
     def _version(self) -> VersionView:
         loaded = self._loaded
         return VersionView(
             version=isthmus.__version__,
             pid=os.getpid(),
-            started=time.time(),
+            started=self._started,
             state_directory=str(self._options.state_directory),
             loaded_from=str(loaded.source or ""),
             remarks=(*loaded.problems, *map(str, loaded.remarks)),

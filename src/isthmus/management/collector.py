@@ -41,15 +41,16 @@ class Collector:
             self._resting -= 1
             if not self._resting and self._was_enabled:
                 if gc.get_count()[0] >= MANY_OBJECTS:
-                    self._spare()
+                    self.spare()
                 gc.enable()
 
     def changed(self, changes: Iterable[Change]) -> None:
         """`changes` are done: many small ones come to as much as a large one."""
         self._created += sum(isinstance(change, CreateBackstore) for change in changes)
         if self._created >= MANY_BACKSTORES:
-            self._spare()
+            self.spare()
 
-    def _spare(self) -> None:
+    def spare(self) -> None:
+        """What is there now stays: nobody need look at it again and again, with all sessions waiting."""
         self._created = 0
         gc.freeze()

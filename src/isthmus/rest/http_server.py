@@ -6,15 +6,17 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from isthmus.rest.problems import MEDIA_TYPE, respond
+from isthmus.rest import plain_problems
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 __all__ = ["HttpServer", "ProblemProtocol"]
 
@@ -26,9 +28,9 @@ class ProblemProtocol(H11Protocol):
 
     @override
     def send_400_response(self, msg: str) -> None:
-        body = bytes(respond(400, msg).body)
+        body = plain_problems.body(400, msg)
         headers = [
-            ("content-type", MEDIA_TYPE),
+            ("content-type", plain_problems.MEDIA_TYPE),
             ("content-length", str(len(body))),
             ("connection", "close"),
         ]
@@ -42,7 +44,7 @@ class HttpServer:
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: "ASGIApp",
         sock: socket.socket,
         *,
         protocol: type[H11Protocol] = ProblemProtocol,

@@ -116,9 +116,11 @@ class Metrics:
         yield from _samples(_SIZE, ((labels, view.size) for labels, view in stores if not view.problem))
 
     def _usage(self) -> Iterator[str]:
-        units = [({"backstore": str(key)}, unit) for key, unit in self._service.statistics.units()]
+        units = []
         counts = []
-        for labels, unit in units:
+        for key, unit in self._service.statistics.units():
+            labels = {"backstore": str(key)}
+            units.append((labels, unit))
             counts.append((labels, unit.statistics.since_start))
             yield ""
         yield from _counted(_COMMANDS, counts, read="read_commands", write="write_commands")

@@ -5,9 +5,8 @@ import ssl
 from asyncio import TimerHandle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from fastapi import FastAPI
 from typing_extensions import override
 
 from isthmus.errors import ConfigurationError
@@ -15,6 +14,9 @@ from isthmus.rest.http_server import HttpServer, ProblemProtocol
 from isthmus.rest.tokens import Tokens, check_private, with_token
 from isthmus.server.listener import bind
 from isthmus.server.options import Portal
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 __all__ = ["MAX_CONNECTIONS", "NetworkOptions", "NetworkServer"]
 
@@ -40,7 +42,7 @@ class NetworkOptions:
 class NetworkServer:
     """Serves an application on an address; raises `ConfigurationError` if it cannot, or may not."""
 
-    def __init__(self, app: FastAPI, options: NetworkOptions) -> None:
+    def __init__(self, app: "ASGIApp", options: NetworkOptions) -> None:
         self._options = options
         self._tokens = Tokens(options.tokens)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -12,10 +12,9 @@ from starlette.exceptions import HTTPException
 
 from isthmus.errors import ConfigurationError, IsthmusError
 from isthmus.management.errors import BusyError, NotFoundError, RevisionConflictError
+from isthmus.rest.plain_problems import MEDIA_TYPE
 
 __all__ = ["MEDIA_TYPE", "RESPONSES", "Problem", "add_handlers", "respond"]
-
-MEDIA_TYPE: Final = "application/problem+json"
 
 
 class Problem(BaseModel):

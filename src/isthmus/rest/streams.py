@@ -1,8 +1,10 @@
 """Long answers, made and sent piece by piece, so that nobody's commands wait for them."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import AsyncIterator, Iterable
+from importlib import import_module
 from typing import Any, Final
 
 from fastapi.responses import StreamingResponse
@@ -10,6 +12,10 @@ from fastapi.responses import StreamingResponse
 from isthmus.server.blocking import Slices
 
 __all__ = ["CHUNK", "chunks", "json_list", "sliced"]
+
+# What a streamed response runs on is looked for by the first one, which would be on the loop.
+with contextlib.suppress(ImportError):
+    import_module("anyio._backends._asyncio")
 
 CHUNK: Final = 1 << 15
 """Characters that are sent together."""

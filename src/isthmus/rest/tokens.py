@@ -5,16 +5,17 @@ import os
 import stat
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
-
-from starlette.types import ASGIApp, Receive, Scope, Send
+from typing import TYPE_CHECKING, Final
 
 from isthmus import events
 from isthmus.errors import ConfigurationError
 from isthmus.management.callers import Caller
+from isthmus.rest import plain_problems
 from isthmus.rest.callers import with_caller
-from isthmus.rest.problems import respond
 from isthmus.server.listener import format_address
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["FACE", "MIN_LENGTH", "Tokens", "check_private", "with_token"]
 
@@ -69,10 +70,10 @@ def check_private(path: Path, status: os.stat_result) -> None:
         raise ConfigurationError(f"{path} is open to every user", f"close it (chmod o= {path})")
 
 
-def with_token(app: ASGIApp, tokens: Tokens) -> ASGIApp:
+def with_token(app: "ASGIApp", tokens: Tokens) -> "ASGIApp":
     """`app` for those who show one of `tokens` (RFC 6750 §2.1); to others it says nothing, not even what there is."""
 
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+    async def guarded(scope: "Scope", receive: "Receive", send: "Send") -> None:
         client = scope.get("client")
         address = format_address(*client) if client else ""
         refusal = _refusal(dict(scope.get("headers", ())), tokens)
@@ -80,10 +81,16 @@ def with_token(app: ASGIApp, tokens: Tokens) -> ASGIApp:
             await with_caller(app, Caller(face=FACE, address=address))(scope, receive, send)
             return
         events.emit(events.CONTROL_REFUSED, address=address, reason=refusal)
-        response = respond(401, "show a token: Authorization: Bearer TOKEN")
-        response.headers["WWW-Authenticate"] = "Bearer"
-        response.headers["Connection"] = "close"
-        await response(scope, receive, send)
+        body = plain_problems.body(401, "show a token: Authorization: Bearer TOKEN")
+        headers = {
+            "content-type": plain_problems.MEDIA_TYPE,
+            "content-length": str(len(body)),
+            "www-authenticate": "Bearer",
+            "connection": "close",
+        }
+        fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 401, "headers": fields})
+        await send({"type": "http.response.body", "body": body})
 
     return guarded
 

@@ -7,9 +7,8 @@ import socket
 import stat
 import struct
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from fastapi import FastAPI
 from typing_extensions import override
 
 from isthmus import events
@@ -17,6 +16,9 @@ from isthmus.errors import ConfigurationError
 from isthmus.management.callers import Caller
 from isthmus.rest.callers import with_caller
 from isthmus.rest.http_server import HttpServer, ProblemProtocol
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 __all__ = ["ControlServer", "open_control_socket"]
 
@@ -104,7 +106,7 @@ def _refuse_second(path: Path) -> None:
 class ControlServer:
     """Serves an application on a listening unix socket, on the running loop."""
 
-    def __init__(self, app: FastAPI, sock: socket.socket, group: str | None = None) -> None:
+    def __init__(self, app: "ASGIApp", sock: socket.socket, group: str | None = None) -> None:
         gid = None if group is None else _group_id(group)
         self._server = HttpServer(app, sock, protocol=_checked(gid))
 

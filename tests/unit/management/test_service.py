@@ -1,9 +1,11 @@
+import asyncio
 import dataclasses
 import gc
 from weakref import ref
 
 import pytest
 
+from isthmus.config.changes import Change
 from isthmus.config.model import Chap, Configuration, DiscoveryAuthentication, Portal, PortalGroup, Target
 from isthmus.errors import ConfigurationError
 from isthmus.initiator.logical_unit import LogicalUnit
@@ -11,6 +13,8 @@ from isthmus.initiator.session import Session
 from isthmus.management.collector import MANY_BACKSTORES
 from isthmus.management.errors import BusyError, DaemonError, RevisionConflictError
 from isthmus.management.secrets import KEPT
+from isthmus.names import IscsiName
+from isthmus.server import blocking
 from tests.support.service import HOST, ONE, TWO, disk, running_service, target
 
 
@@ -151,6 +155,39 @@ async def test_loading_goes_on_without_what_is_missing() -> None:
         assert problems == {"/backstores/fileio/m": True, "/backstores/ramdisk/b": False}
         async with await Session.login(running.settings()) as session:
             await LogicalUnit(session, 1).become_ready()
+
+
+async def test_a_large_change_is_done_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has commands to be served has the loop between any two of them, if it had to be after each."""
+    monkeypatch.setattr(blocking, "SLICE_SECONDS", 0.0)
+    loop = asyncio.get_running_loop()
+    turns, steps = [0], []
+
+    def turn() -> None:
+        turns[0] += 1
+        ticking[0] = loop.call_soon(turn)
+
+    ticking = [loop.call_soon(turn)]
+    async with running_service() as running:
+        do = running.server.reconciler._do
+
+        async def step(change: Change) -> str:
+            steps.append(turns[0])
+            return await do(change)
+
+        monkeypatch.setattr(running.server.reconciler, "_do", step)
+        names = [IscsiName(f"{ONE}-{number}") for number in range(20)]
+        parts = [target(disk(str(number)), name=name) for number, name in enumerate(names)]
+        await running.put(
+            Configuration(
+                backstores={key: store for part in parts for key, store in part.backstores.items()},
+                targets={name: one for part in parts for name, one in part.targets.items()},
+            )
+        )
+        await running.put(Configuration())
+    ticking[0].cancel()
+    assert len(steps) > 4 * len(names)
+    assert len(set(steps)) == len(steps)
 
 
 async def test_what_is_deleted_is_gone() -> None:
