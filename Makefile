@@ -6,7 +6,7 @@ SETUP := scripts/make_venv.sh pyproject.toml requirements/build.txt requirements
 PYTEST_ARGS ?=
 # A file of tests runs as a whole in one process: what it starts, it starts once (tests/conftest.py has the order).
 # Many wait for timers and for other programs: one process more than there are processors keeps these busy.
-PARALLEL := -n $(shell echo $$(($$(nproc) + 1))) --maxprocesses 4 --dist loadfile
+PARALLEL := -n $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile
 # Disks in the tests are files, and want a file system as servers have: /tmp may be memory.
 TMPDIR ?= /var/tmp
 export TMPDIR
