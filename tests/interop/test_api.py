@@ -43,7 +43,7 @@ def request(
         return error.code, error.read().decode()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_interface_is_as_it_describes_itself(tmp_path: Path) -> None:
     """Requests made up from its description, right ones and wrong ones, find no internal error and no other answer."""
     files = api_files(tmp_path)

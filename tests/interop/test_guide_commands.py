@@ -15,7 +15,7 @@ from tests.support.namespace import Namespace, namespace, namespaces_missing
 ADDRESSES = ("192.0.2.10", "198.51.100.10")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(bool(namespaces_missing()), reason=namespaces_missing()),
     needs("qemu-img"),
 ]

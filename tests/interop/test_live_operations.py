@@ -219,7 +219,7 @@ def with_tsih(operation: Any, tsih: int) -> Any:
     return method, path.replace("TSIH", str(tsih)), body
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("face", "operations"), FACES)
 async def test_every_operation_while_others_work(place: Place, face: Face, operations: Any) -> None:
     """Each is done within its bound, and the session that none of them names goes on, with every byte right."""

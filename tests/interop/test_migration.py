@@ -76,7 +76,7 @@ def machine(tmp_path: Path) -> Iterator[Namespace]:
         yield made
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("guide", GUIDES)
 def test_every_command_of_a_guide_does_what_it_shows(machine: Namespace, tmp_path: Path, guide: str) -> None:
     """In its order, on the file that it shows."""

@@ -158,7 +158,7 @@ async def by_logging_in(seen: Everything) -> None:
         seen.run("session", "show", str(seen.daemon.client.sessions()[0].tsih))
 
 
-@pytest.mark.timeout(240)  # a score of programs, one after the other
+@pytest.mark.timeout(600)  # a score of programs, one after the other
 async def test_no_secret_comes_out(everything: Everything) -> None:
     """Not in the log, in an answer, in an error, in what `ps` and `ls` show, nor in a file that others can read."""
     through_the_shell(everything)

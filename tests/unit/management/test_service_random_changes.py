@@ -477,7 +477,7 @@ def run(examples: int, steps: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_changes_touch_nothing_that_they_do_not_name() -> None:
     """No session is dropped, no byte differs, and what was done is not to be done again."""
     run(examples=15, steps=40)
