@@ -4,13 +4,12 @@ import contextlib
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.daemon import Daemon, free_port, running_daemon
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually_asked
 
 __all__ = ["Answer", "Tgt", "our_tgt", "real_tgt"]
 
@@ -98,9 +97,7 @@ def real_tgt(directory: Path) -> Iterator[Tgt]:
     with (directory / "tgtd.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            deadline = time.monotonic() + PATIENCE
-            while tgt.tgtadm("--mode", "sys", "--op", "show").status and time.monotonic() < deadline:
-                time.sleep(0.05)
+            eventually_asked(lambda: tgt.tgtadm("--mode", "sys", "--op", "show").status == 0)
             yield tgt
         finally:
             process.kill()

@@ -1,13 +1,12 @@
 import asyncio
 import sys
 import threading
-import time
 
 import pytest
 
 from isthmus.server import blocking
 from isthmus.server.blocking import Slices, in_thread
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 
 
 async def test_the_result_comes_from_a_thread() -> None:
@@ -89,10 +88,7 @@ async def test_the_loop_gets_the_interpreter_soon_while_others_work() -> None:
     """And everything is as before when they are through."""
     before = sys.getswitchinterval()
     assert await in_thread(sys.getswitchinterval, timeout=PATIENCE) <= 0.0005
-    deadline = time.monotonic() + PATIENCE
-    while sys.getswitchinterval() != before:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0)
+    await eventually(lambda: sys.getswitchinterval() == before)
 
 
 async def test_a_thread_is_used_again() -> None:
