@@ -271,7 +271,7 @@ class SetOptions(KeptChange):
     def __str__(self) -> str:
         names = sorted(self.old.keys() | self.options.keys())
         changed = ", ".join(
-            f"{name}: {self.old.get(name, 'unset')} -> {self.options.get(name, 'unset')}"
+            f"{name}: {_in_a_line(self.old.get(name, 'unset'))} -> {_in_a_line(self.options.get(name, 'unset'))}"
             for name in names
             if self.old.get(name) != self.options.get(name)
         )
@@ -283,6 +283,11 @@ class SetOptions(KeptChange):
 
 def _without(mapping: Mapping[K, V], gone: K) -> dict[K, V]:
     return {key: value for key, value in mapping.items() if key != gone}
+
+
+def _in_a_line(value: Value) -> str:
+    """A text of several lines (scst_device_groups), as one."""
+    return " ".join(str(value).split()) if "\n" in str(value) else str(value)
 
 
 def _size(size: int | None) -> str:

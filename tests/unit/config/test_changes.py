@@ -178,6 +178,8 @@ def test_what_is_kept_for_other_commands() -> None:
     everywhere = SetOptions(target=None, old={"x": 1}, options={"x": 2, "y": "z"})
     assert everywhere.apply(BEFORE).options == {"x": 2, "y": "z"}
     assert str(everywhere) == "~ /iscsi option x: 1 -> 2, y: unset -> z"
+    of_lines = SetOptions(target=None, old={"x": "a {\n\tb\n}\n"}, options={"x": " c  d"})
+    assert str(of_lines) == "~ /iscsi option x: a { b } ->  c  d"
     of_one = SetOptions(target=ONE, old={}, options={"x": 2})
     assert of_one.apply(BEFORE).targets[ONE].options == {"x": 2}
     assert str(of_one) == f"~ /iscsi/{ONE} option x: unset -> 2"
