@@ -409,8 +409,12 @@ class LogicalUnit:
             self.copy_manager.tokens.will_change(operation)
 
     def capacity_changed(self) -> None:
-        """The backstore has another size: tell every nexus (SBC-4 §4.11)."""
-        self.unit_attentions.establish_for_all(Sense.CAPACITY_DATA_HAS_CHANGED)
+        """The backstore has another size: tell every nexus (SBC-4 §4.11). To a drive that is another disc."""
+        if not self.device_type.is_drive:
+            self.unit_attentions.establish_for_all(Sense.CAPACITY_DATA_HAS_CHANGED)
+        elif self.medium_present:
+            self.media_events.tell(self.nexuses, MediaEvent.NEW_MEDIA)
+            self.unit_attentions.establish_for_all(Sense.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED)
         self.refresh_grants()
 
 

@@ -4,6 +4,7 @@ from isthmus.backstores.ramdisk import RamdiskBackstore
 from isthmus.errors import ConfigurationError
 from isthmus.scsi.device_type import CD_DVD, DISK, DeviceType
 from isthmus.scsi.logical_unit import LogicalUnit
+from isthmus.scsi.mmc.media_events import MediaEvent
 from isthmus.scsi.sense import Sense
 from isthmus.scsi.task import GOOD
 from tests.support.drive import bench
@@ -81,3 +82,20 @@ def test_empty_tray() -> None:
     assert target.run(LOAD) == GOOD
     assert refusal(target.run(TEST_UNIT_READY)) == (Sense.MEDIUM_NOT_PRESENT_TRAY_CLOSED, None)
     assert refusal(target.run(TEST_UNIT_READY, nexus=other)) == (Sense.MEDIUM_NOT_PRESENT_TRAY_CLOSED, None)
+
+
+def test_a_disc_that_grows() -> None:
+    """No disc does: to initiators it is another one, if there is one at all."""
+    target = bench()
+    other = target.connect(isid=2)
+    target.unit.capacity_changed()
+    changed = Sense.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED
+    for nexus in (target.nexus, other):
+        assert target.unit.media_events.take(nexus) is MediaEvent.NEW_MEDIA
+        assert refusal(target.run(TEST_UNIT_READY, nexus=nexus)) == (changed, None)
+        assert target.run(TEST_UNIT_READY, nexus=nexus) == GOOD
+    target.run(EJECT)
+    target.unit.media_events.take(target.nexus)
+    target.unit.capacity_changed()
+    assert not target.unit.media_events.pending(target.nexus)
+    assert refusal(target.run(TEST_UNIT_READY)) == (Sense.MEDIUM_NOT_PRESENT_TRAY_OPEN, None)
