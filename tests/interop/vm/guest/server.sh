@@ -1,6 +1,9 @@
 # What the scripts that run in a guest that is a server share, beside client.sh. The server and its initiator are one
 # machine here, and talk through 127.0.0.1.
 
+# This guest has a systemd.
+unset -f systemctl
+
 TARGET=iqn.2026-01.com.example:devices
 PORTAL=127.0.0.1:3260
 DEBUG=/sys/bus/pseudo/drivers/scsi_debug
