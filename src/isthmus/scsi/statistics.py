@@ -86,7 +86,7 @@ def _key(row: CommandDescriptor) -> tuple[int, int | None]:
 
 
 _KINDS: Final[dict[tuple[int, int | None], str]] = {
-    **dict.fromkeys(((opcode, None) for opcode in (0x08, 0x28, 0xA8, 0x88)), "read"),
+    **dict.fromkeys(((opcode, None) for opcode in (0x08, 0x28, 0xA8, 0x88, 0xB9, 0xBE)), "read"),
     (0x7F, 0x0009): "read",
     **dict.fromkeys(
         ((opcode, None) for opcode in (0x0A, 0x2A, 0xAA, 0x8A, 0x2E, 0xAE, 0x8E, 0x89, 0x8B, 0x9C, 0x41, 0x93)), "write"

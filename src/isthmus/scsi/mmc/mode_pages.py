@@ -1,10 +1,17 @@
 """The mode pages that a drive for discs has beside those of SPC (MMC-6 §7)."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from isthmus.scsi.spc.mode_pages import ModeField, ModePage
+from isthmus.scsi.spc.mode_pages import ModeField, ModePage, PageKey
 
-__all__ = ["DRIVE_PAGES"]
+if TYPE_CHECKING:
+    from isthmus.scsi.logical_unit import LogicalUnit
+
+__all__ = ["DRIVE_PAGES", "with_lock_state", "without_lock_state"]
+
+_CAPABILITIES: Final = (0x2A, 0)
+_STATE_BYTE: Final = 6
+_LOCK_STATE: Final = 0x02
 
 _SPEED: Final = 48 * 176
 """KB/s: a CD at 48 times the speed of audio. Initiators print it, and do not act on it."""
@@ -33,3 +40,17 @@ DRIVE_PAGES: Final = (
     ),
 )
 """In the order of their codes."""
+
+
+def with_lock_state(unit: "LogicalUnit", key: PageKey, page: bytes) -> bytes:
+    """A page of current values, with LOCK STATE: whether an initiator has locked the medium in."""
+    return _with_state(page, _LOCK_STATE) if key == _CAPABILITIES and unit.prevent_removal else page
+
+
+def without_lock_state(key: PageKey, page: bytes) -> bytes:
+    """A page that an initiator sends: the state that it has read is nothing that it wants to change."""
+    return _with_state(page, 0) if key == _CAPABILITIES else page
+
+
+def _with_state(page: bytes, state: int) -> bytes:
+    return page[:_STATE_BYTE] + bytes((page[_STATE_BYTE] & ~_LOCK_STATE | state,)) + page[_STATE_BYTE + 1 :]

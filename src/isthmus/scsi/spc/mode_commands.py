@@ -9,6 +9,7 @@ from isthmus.backstores.operations import Barrier, Flush
 from isthmus.scsi.background import Background
 from isthmus.scsi.cdb import Command
 from isthmus.scsi.cdb_options import has_dpo_and_fua
+from isthmus.scsi.mmc.mode_pages import with_lock_state, without_lock_state
 from isthmus.scsi.opcodes import Steps
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.spc.mode_pages import ALL_PAGES, ALL_SUBPAGES, ModePages, PageControl, PageKey
@@ -117,9 +118,14 @@ def mode_sense(unit: "LogicalUnit", task: Task) -> Response:
     bare = command.disable_block_descriptors or unit.device_type.is_drive
     descriptor = b"" if bare else _block_descriptor(unit, command)
     keys = unit.mode.select(command.page_code, command.subpage)
-    pages = b"".join(unit.mode.page(key, command.page_control) for key in keys)
+    pages = b"".join(_page(unit, key, command.page_control) for key in keys)
     header = _header(command, _device_specific(unit, task), len(descriptor), len(pages))
     return allocated(header + descriptor + pages, command.allocation_length)
+
+
+def _page(unit: "LogicalUnit", key: PageKey, control: PageControl) -> bytes:
+    page = unit.mode.page(key, control)
+    return with_lock_state(unit, key, page) if control is PageControl.CURRENT else page
 
 
 def _device_specific(unit: "LogicalUnit", task: Task) -> int:
@@ -207,7 +213,7 @@ def _checked_pages(unit: "LogicalUnit", command: ModeSelect, data: bytes) -> lis
     if start < len(data) and not command.page_format:
         # PF 0 would mean vendor specific data, of which there is none.
         raise invalid_in_cdb(1, 4)
-    pages = list(_pages(unit.mode, data, start))
+    pages = [(key, at, without_lock_state(key, page)) for key, at, page in _pages(unit.mode, data, start)]
     for key, offset, page in pages:
         wrong = unit.mode.unchangeable(key, page)
         if wrong is not None:

@@ -7,6 +7,8 @@ from tests.support.drive import bench
 from tests.support.primary import data_of, in_cdb, mode_select_10, mode_sense_6, mode_sense_10, refusal
 from tests.support.scsi import Bench
 
+PREVENT, ALLOW = bytes((0x1E, 0, 0, 0, 1, 0)), bytes((0x1E, 0, 0, 0, 0, 0))
+
 
 def test_capabilities() -> None:
     """A tray that can be locked and ejected, and discs that are read."""
@@ -44,3 +46,19 @@ def test_what_was_read_can_be_sent_back() -> None:
     target = bench()
     data = data_of(target.run(mode_sense_10(0x2A)))
     assert target.run(mode_select_10(len(data)), data) == GOOD
+
+
+def test_lock_state() -> None:
+    """It is told while the medium is locked in, and is nothing that could be set, or that spoils what is sent back."""
+    target = bench()
+    unlocked = data_of(target.run(mode_sense_10(0x2A)))
+    target.run(PREVENT)
+    locked = data_of(target.run(mode_sense_10(0x2A)))
+    assert (unlocked[14], locked[14]) == (0x29, 0x2B)
+    assert data_of(target.run(mode_sense_10(0x2A, control=1)))[14] == 0
+    assert data_of(target.run(mode_sense_10(0x2A, control=2)))[14] == 0x29
+    assert target.run(mode_select_10(len(locked)), locked) == GOOD
+    assert target.run(mode_select_10(len(unlocked)), unlocked) == GOOD
+    assert data_of(target.run(mode_sense_10(0x2A))) == locked
+    target.run(ALLOW)
+    assert data_of(target.run(mode_sense_10(0x2A))) == unlocked

@@ -76,3 +76,12 @@ def test_outside_the_track(cdb: bytes, byte: int) -> None:
 def test_empty_tray(cdb: bytes) -> None:
     """A tray that is empty is not ready, rather than too short."""
     assert refusal(bench(0).run(cdb)) == (Sense.MEDIUM_NOT_PRESENT_TRAY_CLOSED, None)
+
+
+def test_it_is_counted() -> None:
+    """As what it is: a read, for the statistics and for the limits of the unit."""
+    target = bench()
+    target.run(read_cd(0, 3))
+    target.run(read_cd_msf(msf(0), msf(2)))
+    counts = target.unit.statistics.since_reset
+    assert (counts.read_commands, counts.bytes_read) == (2, 5 * SECTOR)
