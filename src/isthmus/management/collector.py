@@ -26,6 +26,7 @@ class Collector:
     def __init__(self) -> None:
         self._created = 0
         self._resting = 0
+        self._before = 0
         self._was_enabled = False
 
     @contextlib.contextmanager
@@ -34,13 +35,14 @@ class Collector:
         if not self._resting:
             self._was_enabled = gc.isenabled()
             gc.disable()
+            self._before = gc.get_count()[0]
         self._resting += 1
         try:
             yield
         finally:
             self._resting -= 1
             if not self._resting and self._was_enabled:
-                if gc.get_count()[0] >= MANY_OBJECTS:
+                if gc.get_count()[0] - self._before >= MANY_OBJECTS:
                     self.spare()
                 gc.enable()
 
