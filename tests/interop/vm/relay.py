@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 __all__ = ["Relay", "running_relay"]
 
@@ -37,12 +37,12 @@ class Relay:
         """Bytes that have gone to the server, over all connections."""
         return self._forwarded
 
-    def wait_for(self, count: int, seconds: float) -> None:
-        """Wait until so many more bytes have gone to the server; raises `TimeoutError`."""
+    def wait_for(self, count: int, seconds: float, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Wait until so many more bytes have gone to the server; raises `TimeoutError`, at once if `is_over`."""
         goal, deadline = self._forwarded + count, time.monotonic() + seconds
         while self._forwarded < goal:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self._forwarded} of {goal} bytes forwarded after {seconds} s")
+            if is_over() or time.monotonic() > deadline:
+                raise TimeoutError(f"{self._forwarded} of {goal} bytes forwarded within {seconds} s")
             time.sleep(0.002)
 
     def cut(self) -> int:

@@ -11,7 +11,7 @@ import pytest
 from isthmus.config.model import Backstore, BackstoreKey, Configuration, Lun, Portal, PortalGroup, Target
 from isthmus.names import IscsiName
 from tests.interop.vm.guest import Guest, Script
-from tests.interop.vm.relay import running_relay
+from tests.interop.vm.relay import Relay, running_relay
 from tests.support.daemon import Daemon, free_port, running_daemon
 from tests.support.server import Server, running_server
 
@@ -19,6 +19,8 @@ TARGET = IscsiName("iqn.2026-05.com.example:restarted")
 PATIENCE = 400.0
 POLL_SECONDS = 0.01
 MIB = 1 << 20
+MORE_THAN_OUTSTANDING = 3 * MIB // 2
+"""The kernel sends a command six times, and no more; the load has 16 of 64 KiB outstanding. So each of them gets its chance."""
 
 LOAD = """
 DISK=$(disk)
@@ -79,6 +81,16 @@ def wait_for_writes(server: Server | Daemon, count: int) -> None:
     while written() < goal:
         assert time.monotonic() < deadline, "the kernel does not write"
         time.sleep(POLL_SECONDS)
+
+
+def wait_for_traffic(relay: Relay, count: int, script: Script) -> None:
+    """Wait until so much more has gone to the server; if the script ends before, its output says why."""
+    try:
+        relay.wait_for(count, PATIENCE, lambda: script.has_ended)
+    except TimeoutError:
+        if script.has_ended:
+            script.wait(0)
+        raise
 
 
 def errors(out: str) -> int:
@@ -150,9 +162,9 @@ def test_cuts_under_load(guest: Guest, medium: Path, tmp_path: Path, cuts: int) 
     ):
         script = load(guest, server.url.iqn, relay.port)
         for _ in range(cuts):
-            relay.wait_for(MIB // 2, PATIENCE)
+            wait_for_traffic(relay, MORE_THAN_OUTSTANDING, script)
             assert relay.cut() >= 1
-        relay.wait_for(MIB, PATIENCE)
+        wait_for_traffic(relay, MIB, script)
         out = finish(guest, script)
     assert errors(out) == cuts
 

@@ -236,6 +236,8 @@ def test_sanitize_and_format(serve: Serve, guest: Guest, medium: Path) -> None:
         ask sg_sanitize --overwrite --zero --quick --early "$DISK"
         for tries in $(seq 200); do sg_turs "$DISK" > /dev/null 2>&1 && break; sleep 0.1; done
         ask sg_turs "$DISK"
+        # The kernel may have asked for the capacity meanwhile, and been refused.
+        echo 1 > "/sys/block/${DISK#/dev/}/device/rescan"
         holds_nothing
         ask sg_format --format --quick --wait "$DISK"
         ask sg_turs "$DISK"
