@@ -7,6 +7,7 @@ import enum
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
@@ -91,6 +92,12 @@ class ChapCredential:
     secret: Secret
 
 
+@lru_cache(maxsize=256)
+def _address(text: str) -> IPv4Address | IPv6Address:
+    """Thousands of targets are at the same few addresses, and are asked for all at once (SendTargets)."""
+    return ip_address(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Portal:
     """A network portal: an IP address without brackets and a TCP port.
@@ -108,7 +115,7 @@ class Portal:
 
     def _parsed(self) -> IPv4Address | IPv6Address:
         try:
-            return ip_address(self.address)
+            return _address(self.address)
         except ValueError:
             raise ConfigurationError(
                 f"{self.address!r} is not an IP address",

@@ -1,5 +1,7 @@
 """One request after the other is answered: the row is found, and what it says is done on what runs."""
 
+from collections.abc import Iterable
+
 import structlog
 
 from isthmus.compat.tgt.actions import RUNTIME_SETTINGS
@@ -11,6 +13,7 @@ from isthmus.compat.tgt.places import Surroundings
 from isthmus.compat.tgt.shows import DRIVER
 from isthmus.compat.tgt.wire import Mode, Operation, Request, Response
 from isthmus.management.callers import Caller
+from isthmus.server.blocking import Slices
 
 __all__ = ["Face"]
 
@@ -49,7 +52,8 @@ class Face:
 
     async def _do(self, row: Row, request: Request, caller: Caller) -> str:
         if row.show is not None:
-            return row.show(self._machine, request, self._around)
+            shown = row.show(self._machine, request, self._around)
+            return shown if isinstance(shown, str) else await _joined(shown)
         if row.act is not None and (row.edit is None or _is_transient(request)):
             row.act(self._machine, request, self._around, caller)
         elif row.edit is not None:
@@ -61,6 +65,15 @@ class Face:
                 caller=caller,
             )
         return ""
+
+
+async def _joined(pieces: Iterable[str]) -> str:
+    """With room for others between them."""
+    slices, found = Slices(), []
+    for piece in pieces:
+        found.append(piece)
+        await slices.pause()
+    return "".join(found)
 
 
 def _is_transient(request: Request) -> bool:

@@ -1,9 +1,11 @@
 """What runs, as the answers to tgtadm need it: the use cases of management, and a look at disks and sessions."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
+
+from typing_extensions import override
 
 from isthmus.compat.tgt.errors import Refused, Status
 from isthmus.config.model import BackstoreKey, Configuration, Portal
@@ -87,6 +89,34 @@ class Machine(Protocol):
 _OFFLINE: Final = "the target system is offline"
 
 
+class _Running(Mapping[BackstoreKey, DiskState]):
+    """Looked at one by one: of thousands, few are asked for."""
+
+    def __init__(self, disks: Disks) -> None:
+        self._disks = disks
+
+    @override
+    def __getitem__(self, key: BackstoreKey) -> DiskState:
+        unit = self._disks.unit(key)
+        if unit is None:
+            raise KeyError(key)
+        return DiskState(
+            size=unit.backstore.size,
+            block_length=unit.block_length,
+            medium_present=unit.medium_present,
+            prevent_removal=bool(unit.prevent_removal),
+            write_protected=unit.mode.software_write_protect,
+        )
+
+    @override
+    def __iter__(self) -> Iterator[BackstoreKey]:
+        return (disk.settings.key for disk in self._disks if disk.unit is not None)
+
+    @override
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class ServiceMachine:
     """The daemon."""
 
@@ -124,17 +154,7 @@ class ServiceMachine:
     @property
     def disks(self) -> Mapping[BackstoreKey, DiskState]:
         """See `Machine`."""
-        return {
-            disk.settings.key: DiskState(
-                size=disk.unit.backstore.size,
-                block_length=disk.unit.block_length,
-                medium_present=disk.unit.medium_present,
-                prevent_removal=bool(disk.unit.prevent_removal),
-                write_protected=disk.unit.mode.software_write_protect,
-            )
-            for disk in self._disks
-            if disk.unit is not None
-        }
+        return _Running(self._disks)
 
     @property
     def counted(self) -> list[Counted]:

@@ -4,7 +4,7 @@ Dispatch, errors, tgtadm's own checks and the documentation all go by these rows
 status that tgtd has for its mode.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,8 @@ from isthmus.management.callers import Caller
 __all__ = ["EDITS", "ROWS", "Row", "row_of"]
 
 Edit = Callable[[Configuration, Request, Surroundings], Configuration]
-Show = Callable[[Machine, Request, Surroundings], str]
+Show = Callable[[Machine, Request, Surroundings], str | Iterator[str]]
+"""A long answer comes in pieces."""
 Action = Callable[[Machine, Request, Surroundings, Caller], None]
 
 

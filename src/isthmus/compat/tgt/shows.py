@@ -1,7 +1,7 @@
 """What tgtadm shows and counts: from what runs to texts."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar
 
 from isthmus.compat.tgt.accounts import account_names
 from isthmus.compat.tgt.errors import Refused, Status
@@ -30,7 +30,7 @@ from isthmus.compat.tgt.texts import (
 )
 from isthmus.compat.tgt.units import BSOFLAGS, BSTYPE, PATH, STORES
 from isthmus.compat.tgt.wire import Request
-from isthmus.config.model import Backstore, Configuration, PortalGroup, Target
+from isthmus.config.model import Backstore, BackstoreKey, Configuration, PortalGroup, Target
 from isthmus.management.views import SessionView
 from isthmus.names import IscsiName
 
@@ -54,14 +54,32 @@ _DEVICE_TYPES: Final = ("disk", "cd/dvd", "controller", "passthrough")
 _PARAMETERS_OF_NOPS: Final = (NOP_INTERVAL, NOP_COUNT)
 
 
+T = TypeVar("T")
+
+
 # -- Targets -----------------------------------------------------------------------------------------------------------
 
 
-def show_targets(machine: Machine, request: Request, around: Surroundings) -> str:
-    """All targets, or the settings of one."""
+def show_targets(machine: Machine, request: Request, around: Surroundings) -> str | Iterator[str]:
+    """All targets, one after the other, or the settings of one."""
     if request.tid >= 0:
         return _settings_text(target_by_tid(machine.configuration, request.tid, around.tids))
-    return targets_text(_target(machine, tid, name) for tid, name in around.tids.tids(machine.configuration).items())
+    return _targets(machine, around)
+
+
+def _targets(machine: Machine, around: Surroundings) -> Iterator[str]:
+    """As they were when the first was told: the configuration may change until the last is."""
+    configuration, disks = machine.configuration, machine.disks
+    sessions = _by_target(machine.sessions, lambda view: view.target_name)
+    for tid, name in around.tids.tids(configuration).items():
+        yield targets_text([_target(configuration, tid, name, disks, sessions.get(name, []))])
+
+
+def _by_target(rows: Iterable[T], name: Callable[[T], str]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for row in rows:
+        found.setdefault(name(row), []).append(row)
+    return found
 
 
 def _settings_text(target: Target) -> str:
@@ -80,11 +98,16 @@ def _settings_text(target: Target) -> str:
     return parameters_text((*nops, *((key.name, key.shown(group, options)) for key in SESSION_KEYS)))
 
 
-def _target(machine: Machine, tid: int, name: IscsiName) -> TargetText:
-    target = machine.configuration.targets[name]
+def _target(
+    configuration: Configuration,
+    tid: int,
+    name: IscsiName,
+    disks: Mapping[BackstoreKey, DiskState],
+    sessions: Iterable[SessionView],
+) -> TargetText:
+    target = configuration.targets[name]
     group = target.portal_groups[0] if target.portal_groups else PortalGroup(tag=1, enable=False)
     nop_interval, nop_count = (int(group.attributes.get(key, 0)) for key in _PARAMETERS_OF_NOPS)
-    sessions = [view for view in machine.sessions if view.target_name == name]
     return TargetText(
         tid=tid,
         name=name,
@@ -92,7 +115,7 @@ def _target(machine: Machine, tid: int, name: IscsiName) -> TargetText:
         nop_interval=max(nop_interval, 0),
         nop_count=nop_count,
         nexuses=tuple(nexus for view in sessions for nexus in _nexuses(view)[:1]),
-        units=tuple(_units(machine, tid, group)),
+        units=tuple(_units(configuration, tid, group, disks)),
         incoming=tuple(account.userid for account in group.chap.incoming),
         outgoing=group.chap.mutual_userid,
         rules=rules_of(group),
@@ -113,14 +136,16 @@ def _nexuses(view: SessionView) -> list[NexusText]:
     ]
 
 
-def _units(machine: Machine, tid: int, group: PortalGroup) -> Iterator[UnitText]:
+def _units(
+    configuration: Configuration, tid: int, group: PortalGroup, disks: Mapping[BackstoreKey, DiskState]
+) -> Iterator[UnitText]:
     """The logical units; LUN 0 is a controller where it is nothing else."""
     if not any(lun.number == 0 for lun in group.luns):
         scsi_id, scsi_sn = f"IET     {tid:04x}0000", f"beaf{tid}0"
         yield UnitText(lun=0, kind="controller", scsi_id=scsi_id, scsi_sn=scsi_sn, size=0, block_length=1)
     for lun in group.luns:
-        store = machine.configuration.backstores[lun.backstore]
-        yield _unit(lun.number, store, machine.disks.get(lun.backstore, DiskState()))
+        store = configuration.backstores[lun.backstore]
+        yield _unit(lun.number, store, disks.get(lun.backstore) or DiskState())
 
 
 def _unit(number: int, store: Backstore, state: DiskState) -> UnitText:
@@ -203,9 +228,12 @@ def show_connections(machine: Machine, request: Request, around: Surroundings) -
 
 def stat_system(machine: Machine, _request: Request, around: Surroundings) -> str:
     """All targets."""
-    configuration = machine.configuration
+    sessions = _by_target(machine.sessions, lambda view: view.target_name)
+    counted = _by_target(machine.counted, lambda row: row.target)
     return stat_text(
-        row for tid, name in around.tids.tids(configuration).items() for row in _rows(machine, tid, str(name))
+        row
+        for tid, name in around.tids.tids(machine.configuration).items()
+        for row in _rows_of(tid, sessions.get(name, []), counted.get(name, []))
     )
 
 
@@ -271,11 +299,14 @@ def _tid(configuration: Configuration, view: SessionView, around: Surroundings) 
 
 
 def _rows(machine: Machine, tid: int, name: str) -> Iterator[StatRow]:
+    sessions = [view for view in machine.sessions if view.target_name == name]
+    return _rows_of(tid, sessions, [row for row in machine.counted if row.target == name])
+
+
+def _rows_of(tid: int, sessions: Iterable[SessionView], counted: Sequence[Counted]) -> Iterator[StatRow]:
     """By LUN; that of the controller, where nothing is counted, too."""
-    sessions = [view.tsih for view in machine.sessions if view.target_name == name]
-    counted = [row for row in machine.counted if row.target == name]
     if not any(row.lun == 0 for row in counted):
-        yield from (StatRow(tid=tid, lun=0, session=session) for session in sessions)
+        yield from (StatRow(tid=tid, lun=0, session=view.tsih) for view in sessions)
     for row in sorted(counted, key=lambda row: (row.lun, row.session)):
         yield _row(tid, row)
 

@@ -82,3 +82,13 @@ async def test_errors_have_their_numbers(running: Running) -> None:
         await seen.edit(lambda _: Configuration(), force=True, busy=Status.TARGET_ACTIVE, caller=CALLER)
     assert caught.value.status == Status.UNKNOWN_ERROR
     assert ONE in seen.configuration.targets
+
+
+async def test_disks_are_looked_at_when_asked_for(running: Running) -> None:
+    """As they are then: a list of thousands of targets asks for each of its disks once."""
+    disks = machine(running).disks
+    assert list(disks) == [STORE.key]
+    await running.put(target(disk("a", size=2 << 20)))
+    assert disks[STORE.key].size == 2 << 20
+    await running.put(Configuration())
+    assert (len(disks), disks.get(STORE.key)) == (0, None)

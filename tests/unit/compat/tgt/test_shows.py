@@ -1,6 +1,11 @@
+import asyncio
+
+import pytest
+
 from isthmus.compat.tgt.errors import Status
 from isthmus.compat.tgt.machine import Counted, DiskState
 from isthmus.config.model import Portal
+from isthmus.server import blocking
 from tests.support.tgt_machine import IQN, TgtBench, session_view
 
 HOST = "iqn.2026-01.org.example:host"
@@ -17,6 +22,20 @@ async def test_sessions_are_shown_at_their_target() -> None:
     connections = await bench.tgtadm("--op show --mode conn --tid 1")
     assert connections.count("Session: 2\n") == 2
     assert await bench.status("--op show --mode conn --tid 7") == Status.NO_TARGET
+
+
+async def test_targets_are_told_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have the loop in between, and may even delete what is still to be told."""
+    monkeypatch.setattr(blocking, "SLICE_SECONDS", 0.0)
+    bench = TgtBench()
+    await bench.set_up()
+    for tid in (2, 3):
+        await bench.tgtadm(f"--op new --mode target --tid {tid} -T iqn.2026-01.org.example:number-{tid}")
+    told = asyncio.create_task(bench.tgtadm("--op show --mode target"))
+    await asyncio.sleep(0)
+    assert not told.done()
+    await bench.tgtadm("--op delete --mode target --tid 3")
+    assert [line.split()[1] for line in (await told).splitlines() if line.startswith("Target ")] == ["1:", "2:", "3:"]
 
 
 async def test_a_disk_is_shown_as_it_is() -> None:
