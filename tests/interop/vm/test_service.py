@@ -181,3 +181,78 @@ def test_a_process_that_is_stuck_is_replaced(server: ServerGuest) -> None:
         + END_OF_LOAD,
         seconds=SECONDS,
     )
+
+
+def test_it_serves_again_after_a_reboot(server: ServerGuest) -> None:
+    """Enabled, it starts with the machine; an initiator logs in, and what /etc/fstab says of its disk is mounted."""
+    server.run("""
+    mkdir -p /etc/systemd/system/open-iscsi.service.d
+    printf '[Unit]\\nAfter=isthmus.service\\n' > /etc/systemd/system/open-iscsi.service.d/here.conf
+    systemctl daemon-reload
+    systemctl enable --now open-iscsi
+    cat /proc/sys/kernel/random/boot_id > /root/boot
+    """)
+    server.reboot()
+    server.run(
+        """
+        for try in $(seq 1500); do
+            mountpoint -q /mnt/iscsi && break
+            sleep 0.2
+        done
+        fails cmp /proc/sys/kernel/random/boot_id /root/boot
+        grep /mnt/iscsi /proc/mounts || { journalctl -b --no-pager | tail -50; fail 'not mounted'; }
+        cp /root/files.sha256 /tmp
+        files_are_whole /mnt/iscsi
+        dmesg | grep -E 'recovery complete|EXT4-fs error' && fail 'it was not unmounted before its target went'
+        journalctl -b -1 -u isthmus -o cat --no-pager | tail -5
+        journalctl -b -1 -u isthmus -o cat --no-pager | grep 'isthmus.service: Deactivated successfully'
+        """,
+        seconds=SECONDS,
+    )
+
+
+def test_a_socket_keeps_the_port(server: ServerGuest) -> None:
+    """While the service does not run, systemd listens, and starts it for the first who comes."""
+    server.run(
+        """
+        umount /mnt/iscsi
+        target $TARGET $PORTAL
+        logout
+        sed -i '/^portals/d' /etc/isthmus.toml
+        isthmus apply /etc/isthmus.toml
+        systemctl stop isthmus
+        [ "$(systemctl show -P Result isthmus)" = success ]
+        fails bash -c '< /dev/tcp/127.0.0.1/3260'
+        systemctl start isthmus.socket
+        [ "$(systemctl is-active isthmus)" = inactive ]
+        login node.conn[0].timeo.login_timeout 300
+        [ "$(systemctl is-active isthmus)" = active ]
+        mount /mnt/iscsi
+        systemctl restart isthmus
+        cp /root/files.sha256 /tmp
+        drop_caches
+        files_are_whole /mnt/iscsi
+        umount /mnt/iscsi
+        logout
+        """,
+        seconds=SECONDS,
+    )
+
+
+def test_it_ends_in_order(server: ServerGuest) -> None:
+    """With a session, which is asked to log out; and nothing is left."""
+    out = server.run(
+        """
+        target $TARGET $PORTAL
+        login
+        disk
+        systemctl stop isthmus.socket isthmus
+        systemctl show -p Result -p ExecMainStatus isthmus
+        journalctl -u isthmus -o cat --no-pager | tail -8
+        fails pgrep -u isthmus
+        [ ! -e /run/isthmus ]
+        """,
+        seconds=SECONDS,
+    )
+    assert "Result=success" in out
+    assert "ExecMainStatus=0" in out
