@@ -324,7 +324,7 @@ class Dumper:
             )
         if configuration.options:
             parts["options"] = f'  "options": {indented(configuration.options, "  ")}'
-        return "{\n" + ",\n".join(parts[name] for name in sorted(parts)) + "\n}\n"
+        return _joined("{\n", [parts[name] for name in sorted(parts)], "\n}\n")
 
 
 class _Section(Generic[_Saved]):
@@ -359,7 +359,14 @@ def _entry(document: _Object) -> str:
 def _section(name: str, entries: list[str]) -> str:
     if not entries:
         return f'  "{name}": []'
-    return f'  "{name}": [\n' + ",\n".join(entries) + "\n  ]"
+    return _joined(f'  "{name}": [\n', entries, "\n  ]")
+
+
+def _joined(before: str, parts: list[str], after: str) -> str:
+    """By one copy: others have the interpreter only when megabytes are through."""
+    pieces = [",\n"] * (2 * len(parts) + 1)
+    pieces[0], pieces[1::2], pieces[-1] = before, parts, after
+    return "".join(pieces)
 
 
 def _dump_discovery(discovery: DiscoveryAuthentication) -> list[dict[str, Any]]:
