@@ -15,10 +15,18 @@ settings.load_profile("patient")
 # Tests start hundreds of programs, which need not be compiled each time; so workers of pytest, too.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+_GUESTS = "tests/interop/vm/"
+_LONGEST = (_GUESTS, "tests/conformance/test_libiscsi.py", "tests/faults/test_durability.py")
+
 
 def pytest_sessionstart() -> None:
     """While tests are collected there is no garbage to find."""
     gc.disable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: beside it, other processes do all the rest."""
+    items.sort(key=lambda item: next((at for at, place in enumerate(_LONGEST) if place in item.nodeid), len(_LONGEST)))
 
 
 def pytest_collection_finish() -> None:
@@ -31,7 +39,8 @@ def pytest_collection_finish() -> None:
 class OneGuestScheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types
     """A file of tests runs as a whole in one process, and all that use the virtual machine in the same one.
 
-    They begin in their order: the many short ones of tests/unit come last, so that all processes end at about the same time.
+    They begin in their order, not by their number of tests: the many short ones of tests/unit come last, so that all
+    processes end at about the same time.
     """
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
@@ -39,8 +48,7 @@ class OneGuestScheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        directory = "tests/interop/vm/"
-        return directory if nodeid.startswith(directory) else str(super()._split_scope(nodeid))
+        return _GUESTS if nodeid.startswith(_GUESTS) else str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
