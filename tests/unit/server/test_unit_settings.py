@@ -122,11 +122,13 @@ def test_write_same_of_no_blocks(to_end: int) -> None:
 
 
 def test_the_control_page_begins_as_the_attributes_say() -> None:
-    """TAS, the queue algorithm and the interlock of unit attentions."""
-    usual = {"WCE": 1, "TAS": 1, "D_SENSE": 0, "QUEUE ALGORITHM MODIFIER": 1, "UA_INTLCK_CTRL": 0}
+    """TST, TAS, the queue algorithm and the interlock of unit attentions."""
+    usual = {"WCE": 1, "TST": 0, "TAS": 1, "D_SENSE": 0, "QUEUE ALGORITHM MODIFIER": 1, "UA_INTLCK_CTRL": 0}
     assert mode_defaults_of(store()) == usual
-    other = store(emulate_tas=0, emulate_rest_reord=1, emulate_ua_intlck_ctrl=2, descriptor_sense=1)
-    unusual = {"WCE": 1, "TAS": 0, "D_SENSE": 1, "QUEUE ALGORITHM MODIFIER": 0, "UA_INTLCK_CTRL": 3}
+    other = store(
+        task_set_per_nexus=1, emulate_tas=0, emulate_rest_reord=1, emulate_ua_intlck_ctrl=2, descriptor_sense=1
+    )
+    unusual = {"WCE": 1, "TST": 1, "TAS": 0, "D_SENSE": 1, "QUEUE ALGORITHM MODIFIER": 0, "UA_INTLCK_CTRL": 3}
     assert mode_defaults_of(other) == unusual
 
 
