@@ -13,7 +13,7 @@ export TMPDIR
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit test-vm check lint types imports layout format bench lock dist deb clean
+.PHONY: help serve test test-unit test-vm test-long check lint types imports layout format bench lock dist deb clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,13 +21,17 @@ help: ## Say what there is to make
 serve: $(VENV)/.runtime ## Serve demo.img (a sparse 1 GiB disk, made if absent) on 127.0.0.1:3260
 	@exec $(BIN)/python scripts/serve_demo.py
 
-test: $(VENV)/.tests ## Install what the tests need and run them, but for the long ones of test-vm
+test: $(VENV)/.tests ## Install what the tests need and run them, but for the long ones
 	@python3 scripts/debian_packages.py tests
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not thorough' $(PYTEST_ARGS)
 
-test-vm: $(VENV)/.tests ## Run all tests with the Linux kernel's initiator, and the long ones (as root)
+test-vm: $(VENV)/.tests ## Run all tests with virtual machines and containers (as root)
 	@python3 scripts/debian_packages.py tests
-	$(BIN)/python -m pytest -m 'vm or thorough' tests $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'vm or thorough' tests/interop/vm $(PYTEST_ARGS)
+
+test-long: $(VENV)/.tests ## Run the other tests that `make test` leaves out: the Debian package and more (as root)
+	@python3 scripts/debian_packages.py tests
+	$(BIN)/python -m pytest -m thorough --ignore tests/interop/vm tests $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.tests ## Run the tests that need no other program
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/playbook $(PYTEST_ARGS)
