@@ -333,3 +333,39 @@ def test_the_identity_of_a_disk_goes_to_another(server: ServerGuest) -> None:
     )
     for line in ("identification: ACME", "identification: ROADRUNNER", "level: 7.7", "serial number: RR-1949"):
         assert line in out
+
+
+def test_a_tape_drive(server: ServerGuest) -> None:
+    """It is one at the initiator, too, which hears what the drive says of itself."""
+    server.run(
+        """
+        echo 1 > $DEBUG/ptype
+        echo 1 > $DEBUG/add_host
+        udevadm settle
+        [ -c /dev/st0 ]
+        cat > /etc/tape.toml << END
+        [backstores.tape]
+        kind = "pscsi"
+        path = "/dev/st0"
+
+        [targets."iqn.2026-01.com.example:tape"]
+        portals = ["127.0.0.1"]
+        luns = ["tape"]
+        attributes = { generate_node_acls = 1, authentication = 0, demo_mode_write_protect = 0 }
+        END
+        iscsiadm -m node -u || true
+        isthmus apply /etc/tape.toml
+        target iqn.2026-01.com.example:tape $PORTAL
+        login
+        for try in $(seq 100); do [ -c /dev/st1 ] && break; sleep 0.1; done
+        [ -c /dev/st1 ]
+        for cdb in "12 00 00 00 ff 00" "12 01 80 00 ff 00" "12 01 83 00 ff 00"; do
+            answer -r 255 $(debug_sg 6) $cdb > /tmp/device
+            answer -r 255 $(sg_of 0) $cdb > /tmp/served
+            cmp /tmp/device /tmp/served || fail "$cdb"
+        done
+        sg_inq $(sg_of 0) | grep 'device type: tape'
+        logout
+        """.replace("\n        ", "\n"),
+        seconds=SECONDS,
+    )
