@@ -45,9 +45,7 @@ class ServerGuest(Guest):
 
 
 def _qemu(image: Image, share: Path, layer: Path, options: tuple[str, ...]) -> list[str]:
-    # The processor's counter is measured when the guest starts, wrongly if this machine is busy: then minutes pass in
-    # seconds, and everything is too late for everybody.
-    parameters = f"{KERNEL_PARAMETERS} clocksource=hpet systemd.show_status=0"
+    parameters = f"{KERNEL_PARAMETERS} systemd.show_status=0"
     return [
         "setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1",
         "-m", str(MEMORY_MIB), "-M", "q35", "-nodefaults", "-no-user-config", "-display", "none",

@@ -19,12 +19,20 @@ pytestmark = pytest.mark.thorough
 PATIENCE = 400.0
 MIB = 1 << 20
 
-LOAD = """
+BOTH_WAYS = """
 start_multipath
 for PORTAL in $PORTALS; do
     login node.session.timeo.replacement_timeout 3 \\
         'node.conn[0].timeo.noop_out_interval' 1 'node.conn[0].timeo.noop_out_timeout' 2
 done
+"""
+
+ACROSS = """
+start_multipath group_by_prio
+for PORTAL in $PORTALS; do login; done
+"""
+
+WRITING = """
 wait_for_paths 2
 multipath -ll
 MAP=$(map)
@@ -32,7 +40,7 @@ MAP=$(map)
 echo writing
 rounds=0
 while [ $rounds = 0 ] || [ ! -e /host/enough ]; do
-    verify_with_fio "$MAP" --size=24m
+    verify_with_fio "$MAP" --size=$SIZE
     rounds=$((rounds + 1))
     echo "verified $rounds"
 done
@@ -53,7 +61,7 @@ def test_paths_are_lost_and_come_back(guest: Guest, medium: Path, tmp_path: Path
     ):
         portals = f"{guest.portal(first.port)} {guest.portal(second.port)}"
         (guest.share / "enough").unlink(missing_ok=True)
-        script = guest.start(f"target {server.url.iqn} ''\nPORTALS='{portals}'\n{LOAD}")
+        script = guest.start(f"target {server.url.iqn} ''\nPORTALS='{portals}'\nSIZE=24m\n{BOTH_WAYS}{WRITING}")
         script.wait_for("writing\n", PATIENCE)
 
         first.wait_for(MIB, PATIENCE)
@@ -82,25 +90,6 @@ TARGET = IscsiName("iqn.2026-05.com.example:two-ways")
 DISK = BackstoreKey("fileio", "disk")
 OPTIMIZED, NON_OPTIMIZED, UNAVAILABLE = 0, 1, 3
 """Values of `alua_access_state`, and those that sg_stpg takes."""
-
-ACROSS = """
-start_multipath group_by_prio
-for PORTAL in $PORTALS; do login; done
-wait_for_paths 2
-MAP=$(map)
-echo writing
-rounds=0
-while [ $rounds = 0 ] || [ ! -e /host/enough ]; do
-    verify_with_fio "$MAP" --size=4m
-    rounds=$((rounds + 1))
-    echo "verified $rounds"
-done
-rm -f /host/enough
-kernel_log > /tmp/kernel.log
-fails grep -E 'dm-0.*(I/O error|rejecting)|(I/O error|rejecting).*dm-0' /tmp/kernel.log
-stop_multipath
-for PORTAL in $PORTALS; do logout; done
-"""
 
 ONE_WAY = """
 writes() { awk '{ print $5 }' "/sys/block/$1/stat"; }
@@ -169,7 +158,7 @@ def two_ways(guest: Guest, medium: Path, tmp_path: Path, **parameters: int) -> I
         ways.change({"alua_access_state": OPTIMIZED}, {"alua_access_state": NON_OPTIMIZED})
         (guest.share / "enough").unlink(missing_ok=True)
         portals = " ".join(map(guest.portal, ways.ports))
-        script = guest.start(f"target {TARGET} ''\nPORTALS='{portals}'\n{ACROSS}")
+        script = guest.start(f"target {TARGET} ''\nPORTALS='{portals}'\nSIZE=4m\n{ACROSS}{WRITING}")
         script.wait_for("writing\n", PATIENCE)
         goes_through(guest, *ways.ports, priority=50)
         yield ways

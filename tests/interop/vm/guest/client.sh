@@ -14,6 +14,18 @@ fails() {
     if "$@"; then fail "this should have failed: $*"; fi
 }
 
+# Try a command until it succeeds, for a minute at the most.
+eventually() {
+    local tries
+    for tries in $(seq 600); do
+        if "$@" > /tmp/eventually 2>&1; then return; fi
+        sleep 0.1
+    done
+    cat /tmp/eventually
+    echo "this has not come: $*"
+    return 1
+}
+
 # One daemon for all scripts; it needs a name of the initiator before it starts.
 start_iscsid() {
     (
@@ -139,21 +151,18 @@ systemctl() {
     [ "$*" = "enable --now multipathd" ] || fail "systemctl $*"
     modprobe -a dm_multipath dm_service_time scsi_dh_alua
     multipathd
-    until multipathd show daemon | grep -q idle; do sleep 0.1; done
+    eventually multipathd_is_idle
     udevadm settle
 }
+multipathd_is_idle() { multipathd show daemon | grep -q idle; }
 stop_multipath() {
-    multipath -F
+    eventually no_maps # Behind the last write, udev looks at a map for a moment.
     multipathd shutdown > /dev/null
 }
+no_maps() { multipath -F; }
 active_paths() { multipathd show paths raw format '%t %T' | grep -c '^active ready' || true; }
 wait_for_paths() {
-    local tries
-    for tries in $(seq 600); do
-        [ "$(active_paths)" = "$1" ] && return
-        sleep 0.1
-    done
-    multipath -ll
-    fail "not $1 active paths but $(active_paths)"
+    eventually has_active_paths "$1" || { multipath -ll; fail "not $1 active paths but $(active_paths)"; }
 }
+has_active_paths() { [ "$(active_paths)" = "$1" ]; }
 map() { echo "/dev/mapper/$(multipathd show maps raw format %n | head -1)"; }

@@ -3,36 +3,20 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.config.model import NodeAcl, Portal, PortalGroup
-from isthmus.management.target_edits import edit_group, group_of
+from isthmus.config.model import Portal
+from isthmus.management.target_edits import edit_group
 from isthmus.management.views import PortalView
 from isthmus.names import IscsiName
+from tests.support.typed_target import NAME, TPG, acl, group, with_a_target
 from tests.support.typist import Typist
 
-NAME = IscsiName("iqn.2026-05.com.example:a")
-TPG = f"/iscsi/{NAME}/tpg1"
 DB = IscsiName("iqn.2026-05.com.example:db")
 
 
 @pytest.fixture
 def typist(typist: Typist) -> Typist:
     """A shell on a daemon with a target and two memory disks, one of them LUN 0."""
-    typist.types(
-        f"iscsi/ create {NAME}\n/backstores/ramdisk create r0 1M\n/backstores/ramdisk create r1 1M\n"
-        f"{TPG}/luns create /backstores/ramdisk/r0\n"
-    )
-    return typist
-
-
-def group(typist: Typist) -> PortalGroup:
-    """The portal group of the daemon's configuration."""
-    return group_of(typist.daemon.running, NAME, 1)
-
-
-def acl(typist: Typist) -> NodeAcl:
-    """Its one node ACL."""
-    (only,) = group(typist).node_acls
-    return only
+    return with_a_target(typist)
 
 
 def test_portals(typist: Typist) -> None:

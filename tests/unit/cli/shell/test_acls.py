@@ -2,13 +2,10 @@ import re
 
 import pytest
 
-from isthmus.config.model import NodeAcl, PortalGroup
-from isthmus.management.target_edits import group_of
 from isthmus.names import IscsiName
+from tests.support.typed_target import TPG, acl, group, with_a_target
 from tests.support.typist import Typist
 
-NAME = IscsiName("iqn.2026-05.com.example:a")
-TPG = f"/iscsi/{NAME}/tpg1"
 DB = IscsiName("iqn.2026-05.com.example:db")
 OTHER = IscsiName("iqn.2026-05.com.example:other")
 ACL = f"{TPG}/acls/{DB}"
@@ -17,22 +14,7 @@ ACL = f"{TPG}/acls/{DB}"
 @pytest.fixture
 def typist(typist: Typist) -> Typist:
     """A shell on a daemon with a target and two memory disks, one of them LUN 0."""
-    typist.types(
-        f"iscsi/ create {NAME}\n/backstores/ramdisk create r0 1M\n/backstores/ramdisk create r1 1M\n"
-        f"{TPG}/luns create /backstores/ramdisk/r0\n"
-    )
-    return typist
-
-
-def group(typist: Typist) -> PortalGroup:
-    """The portal group of the daemon's configuration."""
-    return group_of(typist.daemon.running, NAME, 1)
-
-
-def acl(typist: Typist) -> NodeAcl:
-    """Its one node ACL."""
-    (only,) = group(typist).node_acls
-    return only
+    return with_a_target(typist)
 
 
 def test_mapped_luns_have_their_own_number_and_mode(typist: Typist) -> None:
