@@ -1,14 +1,11 @@
 """What can be said of a CDB by its row of the command table alone: its length, and bits that have to be zero."""
 
 from functools import cache
-from typing import Final
 
-from isthmus.scsi.opcodes import CommandDescriptor
+from isthmus.scsi.opcodes import VARIABLE_LENGTH, CommandDescriptor
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
 
 __all__ = ["check_cdb"]
-
-_VARIABLE_LENGTH: Final = 0x7F
 
 
 def check_cdb(row: CommandDescriptor, cdb: bytes) -> None:
@@ -18,7 +15,7 @@ def check_cdb(row: CommandDescriptor, cdb: bytes) -> None:
     """
     if len(cdb) < row.cdb_length:
         raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(0))
-    if row.opcode == _VARIABLE_LENGTH and cdb[7] != row.cdb_length - 8:
+    if row.opcode == VARIABLE_LENGTH and cdb[7] != row.cdb_length - 8:
         raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=FieldPointer(7, 7))
     used = cdb[: row.cdb_length]
     wrong = int.from_bytes(used) & _reserved_bits(row.usage, row.service_action is not None)
@@ -33,7 +30,7 @@ def _reserved_bits(usage: bytes, has_service_action: bool) -> int:
     mask = bytearray(usage)
     # Here the usage map holds the numbers themselves, which the look-up has compared (SPC-5 §6.34.3).
     mask[0] = 0xFF
-    if usage[0] == _VARIABLE_LENGTH:
+    if usage[0] == VARIABLE_LENGTH:
         mask[7:10] = b"\xff\xff\xff"
     elif has_service_action:
         mask[1] |= 0x1F

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from isthmus.scsi.opcodes import CommandDescriptor
+from isthmus.scsi.opcodes import VARIABLE_LENGTH, CommandDescriptor
 
 if TYPE_CHECKING:
     from isthmus.scsi.command_table import CommandTable
@@ -21,7 +21,6 @@ FUA: Final = 0x08
 UNMAP: Final = 0x18
 """UNMAP of WRITE SAME, and ANCHOR, which means nothing without it."""
 
-_VARIABLE_LENGTH: Final = 0x7F
 _FLAGS_BYTE: Final = 1
 _LONG_FLAGS_BYTE: Final = 10
 _UNMAP_OPCODE: Final = 0x42
@@ -75,8 +74,8 @@ def unmapping_commands(table: "CommandTable") -> int:
 
 def _number(row: CommandDescriptor) -> int:
     """The opcode; of a 32-byte CDB with the service action behind it."""
-    return _VARIABLE_LENGTH << 16 | (row.service_action or 0) if row.opcode == _VARIABLE_LENGTH else row.opcode
+    return VARIABLE_LENGTH << 16 | (row.service_action or 0) if row.opcode == VARIABLE_LENGTH else row.opcode
 
 
 def _flags_byte(row: CommandDescriptor) -> int:
-    return _LONG_FLAGS_BYTE if row.opcode == _VARIABLE_LENGTH else _FLAGS_BYTE
+    return _LONG_FLAGS_BYTE if row.opcode == VARIABLE_LENGTH else _FLAGS_BYTE

@@ -5,7 +5,7 @@ from typing import Final
 
 from isthmus.scsi.copy.commands import ROWS as COPY_ROWS
 from isthmus.scsi.mmc.commands import ROWS as MMC_ROWS
-from isthmus.scsi.opcodes import CommandDescriptor
+from isthmus.scsi.opcodes import VARIABLE_LENGTH, CommandDescriptor, service_action_of
 from isthmus.scsi.sbc.commands import ROWS as SBC_ROWS
 from isthmus.scsi.sbc.medium_commands import ROWS as MEDIUM_ROWS
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense
@@ -13,9 +13,6 @@ from isthmus.scsi.spc.commands import ROWS as SPC_ROWS
 from isthmus.scsi.spc.service_commands import ROWS as SERVICE_ROWS
 
 __all__ = ["DISK_COMMANDS", "DRIVE_COMMANDS", "CommandTable"]
-
-_VARIABLE_LENGTH: Final = 0x7F
-_SERVICE_ACTION_BITS: Final = 0x1F
 
 
 class CommandTable:
@@ -30,8 +27,6 @@ class CommandTable:
             self._add(row)
 
     def _add(self, row: CommandDescriptor) -> None:
-        if row.usage[0] != row.opcode or len(row.usage) != row.cdb_length:
-            raise ValueError(f"the usage mask of {row.name} does not fit its opcode and CDB length")
         if row.service_action is None:
             taken = row.opcode in self._plain or row.opcode in self._actions
             self._plain[row.opcode] = row
@@ -82,11 +77,9 @@ class CommandTable:
         return self._find_action(actions, cdb)
 
     def _find_action(self, actions: dict[int, CommandDescriptor], cdb: bytes) -> CommandDescriptor:
-        variable_length = cdb[0] == _VARIABLE_LENGTH
-        action = int.from_bytes(cdb[8:10]) if variable_length else cdb[1] & _SERVICE_ACTION_BITS
-        row = actions.get(action)
+        row = actions.get(service_action_of(cdb))
         if row is None:
-            field = FieldPointer(8, 7) if variable_length else FieldPointer(1, 4)
+            field = FieldPointer(8, 7) if cdb[0] == VARIABLE_LENGTH else FieldPointer(1, 4)
             raise CheckCondition(Sense.INVALID_FIELD_IN_CDB, field=field)
         return row
 

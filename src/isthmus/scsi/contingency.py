@@ -7,6 +7,7 @@ says so.
 
 from typing import TYPE_CHECKING, Final
 
+from isthmus.scsi.opcodes import VARIABLE_LENGTH
 from isthmus.scsi.sense import CheckCondition, Sense
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response, Task, TaskAttribute
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["asks_for_aca", "before_status", "refusal", "refusal_of_preempt"]
 
 _NACA: Final = 0x04
-_VARIABLE_LENGTH: Final = 0x7F
 _CONTROL_OF_VARIABLE_LENGTH: Final = 1
 _CONTROL_BY_GROUP: Final = {0: 5, 1: 9, 2: 9, 4: 15, 5: 11}
 """Where CONTROL is, by the group code of the opcode (SPC-5 §4.2.5.1); the other groups are of no known length."""
@@ -34,7 +34,7 @@ _PREVIOUS: Final = {
 
 def asks_for_aca(cdb: bytes) -> bool:
     """NACA, the bit of CONTROL that asks for an ACA condition if the command fails (SAM-5 §5.2)."""
-    is_variable = cdb[0] == _VARIABLE_LENGTH
+    is_variable = cdb[0] == VARIABLE_LENGTH
     control = _CONTROL_OF_VARIABLE_LENGTH if is_variable else _CONTROL_BY_GROUP.get(cdb[0] >> 5)
     return control is not None and control < len(cdb) and bool(cdb[control] & _NACA)
 

@@ -6,8 +6,8 @@ The rows themselves stand beside their handlers (`spc/commands.py`, `sbc/command
 
 import enum
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from isthmus.backstores.operations import BlockOperation
 from isthmus.scsi.task import Response, Task
@@ -17,7 +17,22 @@ if TYPE_CHECKING:
     from isthmus.scsi.logical_unit import LogicalUnit
     from isthmus.scsi.medium_work import MediumOperation
 
-__all__ = ["AccessClass", "CommandDescriptor", "Handler", "Parser", "ReservationClass", "Steps"]
+__all__ = [
+    "VARIABLE_LENGTH",
+    "AccessClass",
+    "CommandDescriptor",
+    "Handler",
+    "Parser",
+    "ReservationClass",
+    "Steps",
+    "reads_medium",
+    "service_action_of",
+    "writes_medium",
+]
+
+VARIABLE_LENGTH: Final = 0x7F
+"""The opcode of the CDBs that say their length themselves (SPC-5 §4.2.3)."""
+_SERVICE_ACTION_BITS: Final = 0x1F
 
 Steps = Generator[BlockOperation, Any, Response]
 """A handler that needs the backstore: it yields a `BlockOperation`, gets its result (or its `BackstoreError`, raised at
@@ -55,14 +70,16 @@ class CommandDescriptor:
     """One row. `usage` is the CDB usage mask: a bit is set where the CDB field is looked at (SPC-5 §6.34.3).
 
     The first byte of `usage` is the opcode; where there is a service action, its field of `usage` holds the action.
+    Raises `ValueError` where it does not.
     """
 
     name: str
     """As the standard prints it, e.g. `READ (16)`."""
-    opcode: int
     service_action: int | None = None
-    cdb_length: int
     usage: bytes
+    opcode: int = field(init=False)
+    cdb_length: int = field(init=False)
+    """In bytes."""
     parse: Parser
     handler: Handler
     reservation: ReservationClass
@@ -92,3 +109,39 @@ class CommandDescriptor:
     """Is accepted from other nexuses while an ACA condition is in effect (PREEMPT AND ABORT; SAM-5 §5.9)."""
     source: str = ""
     """The section of the standard, e.g. `SBC-4 §5.16`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "opcode", self.usage[0])
+        object.__setattr__(self, "cdb_length", len(self.usage))
+        if self.service_action is not None and self.service_action != service_action_of(self.usage):
+            raise ValueError(f"the usage mask of {self.name} does not hold its service action")
+
+
+def service_action_of(cdb: bytes) -> int:
+    """The service action of `cdb`, or of a usage mask, whose opcode has service actions (SPC-5 §4.2.2, §4.2.3)."""
+    return int.from_bytes(cdb[8:10]) if cdb[0] == VARIABLE_LENGTH else cdb[1] & _SERVICE_ACTION_BITS
+
+
+def reads_medium(name: str, usage: bytes, parse: Parser, handler: Handler, source: str) -> CommandDescriptor:
+    """The row of a command that looks at the medium and leaves it as it is."""
+    return CommandDescriptor(
+        name=name,
+        usage=usage,
+        parse=parse,
+        handler=handler,
+        reservation=ReservationClass.READ,
+        source=source,
+    )
+
+
+def writes_medium(name: str, usage: bytes, parse: Parser, handler: Handler, source: str) -> CommandDescriptor:
+    """The row of a command that changes what the medium holds."""
+    return CommandDescriptor(
+        name=name,
+        usage=usage,
+        parse=parse,
+        handler=handler,
+        reservation=ReservationClass.WRITE,
+        writes_medium=True,
+        source=source,
+    )

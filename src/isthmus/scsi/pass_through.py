@@ -26,7 +26,14 @@ from isthmus.scsi.device_limits import (
     limits_page,
     list_with_limits,
 )
-from isthmus.scsi.opcodes import AccessClass, CommandDescriptor, ReservationClass, Steps
+from isthmus.scsi.opcodes import (
+    VARIABLE_LENGTH,
+    AccessClass,
+    CommandDescriptor,
+    ReservationClass,
+    Steps,
+    service_action_of,
+)
 from isthmus.scsi.sense import CheckCondition, FieldPointer, Sense, SenseKey
 from isthmus.scsi.status import Status
 from isthmus.scsi.task import Response, Task
@@ -40,7 +47,6 @@ MAX_TRANSFER: Final = 4 << 20
 """Bytes of one command: more than what the kernel lets through at once (512 KiB to 1 MiB mostly)."""
 _LENGTHS: Final = (6, 10, 10, 12, 16, 12, 10, 10)
 """Bytes of a CDB by the group code, bits 7 to 5 of the opcode (SPC-5 §4.2.5.1); vendor specific ones as Linux has them."""
-_VARIABLE_LENGTH: Final = 0x7F
 _HERE: Final = frozenset({0x16, 0x17, 0x56, 0x57, 0x5E, 0x5F, 0xA0})
 """RESERVE, RELEASE, PERSISTENT RESERVE IN and OUT, REPORT LUNS."""
 _NOWHERE: Final = frozenset({0x83, 0x84})
@@ -97,9 +103,7 @@ class _PassThroughTable(CommandTable):
             raise CheckCondition(Sense.INVALID_COMMAND_OPERATION_CODE, field=FieldPointer(0))
         if cdb[0] in _HERE:
             return DISK_COMMANDS.find(cdb)
-        variable = cdb[0] == _VARIABLE_LENGTH
-        length = cdb[7] + 8 if variable else _LENGTHS[cdb[0] >> 5]
-        return _row(cdb[0], int.from_bytes(cdb[8:10]) if variable else cdb[1] & 0x1F, length)
+        return _row(cdb[0], service_action_of(cdb), _length_of(cdb))
 
     def _without(self, what: str, goes: Callable[[CommandDescriptor], bool]) -> CommandTable:
         return self
@@ -112,8 +116,6 @@ def _row(opcode: int, service_action: int, length: int) -> CommandDescriptor:
     harmless = opcode in _HARMLESS
     row = CommandDescriptor(
         name=f"{opcode:02X}h",
-        opcode=opcode,
-        cdb_length=length,
         usage=usage,
         parse=_parse,
         handler=pass_through,
@@ -135,8 +137,12 @@ def _row(opcode: int, service_action: int, length: int) -> CommandDescriptor:
 
 
 def _parse(cdb: bytes, _unit: "LogicalUnit") -> PassThrough:
-    length = cdb[7] + 8 if cdb[0] == _VARIABLE_LENGTH else _LENGTHS[cdb[0] >> 5]
-    return PassThrough(cdb=cdb[:length])
+    return PassThrough(cdb=cdb[: _length_of(cdb)])
+
+
+def _length_of(cdb: bytes) -> int:
+    """In bytes."""
+    return cdb[7] + 8 if cdb[0] == VARIABLE_LENGTH else _LENGTHS[cdb[0] >> 5]
 
 
 def pass_through(unit: "LogicalUnit", task: Task) -> Steps:

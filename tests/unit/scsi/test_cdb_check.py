@@ -76,7 +76,7 @@ def test_reserved_bits_are_refused(row: CommandDescriptor, data: st.DataObject) 
 def test_additional_cdb_length() -> None:
     """A 7Fh CDB says its length itself, and it has to be the right one."""
     usage = bytes([0x7F, NACA, 0, 0, 0, 0, 0, 0x18, 0x00, 0x0B]) + bytes([0xFF] * 22)
-    row = dataclasses.replace(find(read_10(0, 1)), opcode=0x7F, service_action=0x000B, usage=usage, cdb_length=32)
+    row = dataclasses.replace(find(read_10(0, 1)), service_action=0x000B, usage=usage)
     good = bytearray(usage)
     good[1] = 0
     check_cdb(row, bytes(good))

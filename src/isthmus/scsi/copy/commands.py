@@ -40,9 +40,7 @@ def _extended_copy(service_action: int, name: str, parse: Parser) -> CommandDesc
     """Whether there is a medium matters for the source and the destination only."""
     return CommandDescriptor(
         name=name,
-        opcode=0x83,
         service_action=service_action,
-        cdb_length=16,
         usage=bytes((0x83, service_action)) + bytes(8) + _LENGTH + bytes((0, _CONTROL)),
         parse=parse,
         handler=extended_copy,
@@ -58,9 +56,7 @@ def _token(
 ) -> CommandDescriptor:
     return CommandDescriptor(
         name=name,
-        opcode=0x83,
         service_action=service_action,
-        cdb_length=16,
         usage=bytes((0x83, service_action)) + bytes(4) + _LENGTH * 2 + bytes((_GROUP_NUMBER, _CONTROL)),
         parse=parse,
         handler=handler,
@@ -77,9 +73,7 @@ def _receive(
     identifier = (b"\xff" * identifier_length).ljust(8, b"\0")
     return CommandDescriptor(
         name=name,
-        opcode=0x84,
         service_action=service_action,
-        cdb_length=16,
         usage=bytes((0x84, service_action)) + identifier + _LENGTH + bytes((0, _CONTROL)),
         parse=parse_receive_lid4 if identifier_length == 4 else parse_receive_lid1,
         handler=handler,
@@ -99,9 +93,7 @@ _COPIES: Final = (
     ),
     CommandDescriptor(
         name="COPY OPERATION ABORT",
-        opcode=0x83,
         service_action=0x1C,
-        cdb_length=16,
         usage=bytes((0x83, 0x1C)) + _LENGTH + bytes((0, 0, 0, 0, 0, 0, 0, 0, 0, _CONTROL)),
         parse=parse_copy_operation_abort,
         handler=copy_operation_abort,

@@ -25,7 +25,7 @@ from isthmus.scsi.mmc.drive import (
 from isthmus.scsi.mmc.event_status import get_event_status, parse_get_event_status
 from isthmus.scsi.mmc.read_cd import parse_read_cd, parse_read_cd_msf, read_cd
 from isthmus.scsi.mmc.toc import parse_read_toc, read_toc
-from isthmus.scsi.opcodes import AccessClass, CommandDescriptor, Handler, Parser, ReservationClass
+from isthmus.scsi.opcodes import AccessClass, CommandDescriptor, Handler, Parser, ReservationClass, reads_medium
 from isthmus.scsi.sbc.block_range import TEN, TWELVE
 from isthmus.scsi.sbc.capacity import parse_read_capacity_10, read_capacity_10
 from isthmus.scsi.sbc.read_write import parse_read, read
@@ -39,26 +39,10 @@ _OLD_FORMAT: Final = 0xC0
 """Of READ TOC, in the CONTROL byte (see `toc`)."""
 
 
-def _reads(name: str, usage: bytes, parse: Parser, handler: Handler, source: str) -> CommandDescriptor:
-    """A command about the disc that is in the drive."""
-    return CommandDescriptor(
-        name=name,
-        opcode=usage[0],
-        cdb_length=len(usage),
-        usage=usage,
-        parse=parse,
-        handler=handler,
-        reservation=ReservationClass.READ,
-        source=source,
-    )
-
-
 def _tells(name: str, usage: bytes, parse: Parser, handler: Handler, source: str) -> CommandDescriptor:
     """A command about the drive, which answers with a disc and without, and leaves unit attentions (MMC-6 §4.1)."""
     return CommandDescriptor(
         name=name,
-        opcode=usage[0],
-        cdb_length=len(usage),
         usage=usage,
         parse=parse,
         handler=handler,
@@ -76,50 +60,50 @@ def _mask(opcode: int, fields: str) -> bytes:
 
 
 _BLOCKS: Final = (
-    _reads(
+    reads_medium(
         "READ CAPACITY (10)",
         _mask(0x25, "00 ffffffff 0000 01"),
         parse_read_capacity_10,
         read_capacity_10,
         "MMC-6 §6.18",
     ),
-    _reads("READ (10)", _mask(0x28, "18 ffffffff 3f ffff"), partial(parse_read, TEN), read, "MMC-6 §6.14"),
-    _reads("READ (12)", _mask(0xA8, "18 ffffffff ffffffff 3f"), partial(parse_read, TWELVE), read, "MMC-6 §6.15"),
-    _reads("VERIFY (10)", _mask(0x2F, "10 ffffffff 3f ffff"), partial(parse_verify, TEN), verify, "MMC-6 §6"),
-    _reads("SEEK (10)", _mask(0x2B, "00 ffffffff 00 0000"), parse_seek, seek, "MMC-6 §6"),
+    reads_medium("READ (10)", _mask(0x28, "18 ffffffff 3f ffff"), partial(parse_read, TEN), read, "MMC-6 §6.14"),
+    reads_medium("READ (12)", _mask(0xA8, "18 ffffffff ffffffff 3f"), partial(parse_read, TWELVE), read, "MMC-6 §6.15"),
+    reads_medium("VERIFY (10)", _mask(0x2F, "10 ffffffff 3f ffff"), partial(parse_verify, TEN), verify, "MMC-6 §6"),
+    reads_medium("SEEK (10)", _mask(0x2B, "00 ffffffff 00 0000"), parse_seek, seek, "MMC-6 §6"),
 )
 
 _DISC: Final = (
-    _reads(
+    reads_medium(
         "READ TOC/PMA/ATIP",
         bytes((0x43, 0x02, 0x0F, 0, 0, 0, 0xFF, 0xFF, 0xFF, _OLD_FORMAT | _CONTROL)),
         parse_read_toc,
         read_toc,
         "MMC-6 §6.25",
     ),
-    _reads(
+    reads_medium(
         "READ DISC INFORMATION",
         _mask(0x51, "07 0000000000 ffff"),
         parse_read_disc_information,
         read_disc_information,
         "MMC-6 §6.21",
     ),
-    _reads(
+    reads_medium(
         "READ TRACK INFORMATION",
         _mask(0x52, "03 ffffffff 00 ffff"),
         parse_read_track_information,
         read_track_information,
         "MMC-6 §6.26",
     ),
-    _reads(
+    reads_medium(
         "READ DISC STRUCTURE",
         _mask(0xAD, "0f ffffffff ff ff ffff c0"),
         parse_read_disc_structure,
         read_disc_structure,
         "MMC-6 §6.22",
     ),
-    _reads("READ CD", _mask(0xBE, "1e ffffffff ffffff f8 00"), parse_read_cd, read_cd, "MMC-6 §6.19"),
-    _reads("READ CD MSF", _mask(0xB9, "1e 00 ffffff ffffff f8 00"), parse_read_cd_msf, read_cd, "MMC-6 §6.20"),
+    reads_medium("READ CD", _mask(0xBE, "1e ffffffff ffffff f8 00"), parse_read_cd, read_cd, "MMC-6 §6.19"),
+    reads_medium("READ CD MSF", _mask(0xB9, "1e 00 ffffff ffffff f8 00"), parse_read_cd_msf, read_cd, "MMC-6 §6.20"),
 )
 
 _DRIVE: Final = (
@@ -139,8 +123,6 @@ _DRIVE: Final = (
     ),
     CommandDescriptor(
         name="MECHANISM STATUS",
-        opcode=0xBD,
-        cdb_length=12,
         usage=_mask(0xBD, "00000000000000 ffff 00"),
         parse=parse_mechanism_status,
         handler=mechanism_status,
@@ -150,8 +132,6 @@ _DRIVE: Final = (
     ),
     CommandDescriptor(
         name="SET CD SPEED",
-        opcode=0xBB,
-        cdb_length=12,
         usage=_mask(0xBB, "03 ffff ffff 0000000000"),
         parse=parse_set_cd_speed,
         handler=set_cd_speed,

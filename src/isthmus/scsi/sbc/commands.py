@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from isthmus.scsi.opcodes import AccessClass, CommandDescriptor, Handler, Parser, ReservationClass
+from isthmus.scsi.opcodes import AccessClass, CommandDescriptor, Parser, ReservationClass, reads_medium, writes_medium
 from isthmus.scsi.sbc.block_range import SIX, SIXTEEN, TEN, TWELVE
 from isthmus.scsi.sbc.cache import parse_pre_fetch, parse_synchronize_cache, pre_fetch, synchronize_cache
 from isthmus.scsi.sbc.capacity import parse_read_capacity_10, parse_read_capacity_16, read_capacity_10, read_capacity_16
@@ -59,41 +59,10 @@ def _sixteen(opcode: int, flags: int) -> bytes:
     return bytes((opcode, flags)) + _FIELD * 12 + bytes((_GROUP_NUMBER, _CONTROL))
 
 
-def _reads(name: str, usage: bytes, parse: Parser, handler: Handler, source: str) -> CommandDescriptor:
-    """A command that looks at the medium and leaves it as it is."""
-    return CommandDescriptor(
-        name=name,
-        opcode=usage[0],
-        cdb_length=len(usage),
-        usage=usage,
-        parse=parse,
-        handler=handler,
-        reservation=ReservationClass.READ,
-        source=source,
-    )
-
-
-def _writes(name: str, usage: bytes, parse: Parser, handler: Handler, source: str) -> CommandDescriptor:
-    """A command that changes what the medium holds."""
-    return CommandDescriptor(
-        name=name,
-        opcode=usage[0],
-        cdb_length=len(usage),
-        usage=usage,
-        parse=parse,
-        handler=handler,
-        reservation=ReservationClass.WRITE,
-        writes_medium=True,
-        source=source,
-    )
-
-
 def _synchronizes(name: str, usage: bytes, parse: Parser, source: str) -> CommandDescriptor:
     """SYNCHRONIZE CACHE conflicts like a write, though a write-protected unit does it (SBC-4 table 13)."""
     return CommandDescriptor(
         name=name,
-        opcode=usage[0],
-        cdb_length=len(usage),
         usage=usage,
         parse=parse,
         handler=synchronize_cache,
@@ -103,41 +72,41 @@ def _synchronizes(name: str, usage: bytes, parse: Parser, source: str) -> Comman
 
 
 _READ: Final = (
-    _reads("READ (6)", _six(0x08), partial(parse_read, SIX), read, "SBC-2 §5.5"),
-    _reads("READ (10)", _ten(0x28, _DPO | _FUA), partial(parse_read, TEN), read, "SBC-4 §5.16"),
-    _reads("READ (12)", _twelve(0xA8, _DPO | _FUA), partial(parse_read, TWELVE), read, "SBC-4 §5.17"),
-    _reads("READ (16)", _sixteen(0x88, _DPO | _FUA), partial(parse_read, SIXTEEN), read, "SBC-4 §5.18"),
+    reads_medium("READ (6)", _six(0x08), partial(parse_read, SIX), read, "SBC-2 §5.5"),
+    reads_medium("READ (10)", _ten(0x28, _DPO | _FUA), partial(parse_read, TEN), read, "SBC-4 §5.16"),
+    reads_medium("READ (12)", _twelve(0xA8, _DPO | _FUA), partial(parse_read, TWELVE), read, "SBC-4 §5.17"),
+    reads_medium("READ (16)", _sixteen(0x88, _DPO | _FUA), partial(parse_read, SIXTEEN), read, "SBC-4 §5.18"),
 )
 
 _WRITE: Final = (
-    _writes("WRITE (6)", _six(0x0A), partial(parse_write, SIX), write, "SBC-2 §5.24"),
-    _writes("WRITE (10)", _ten(0x2A, _DPO | _FUA), partial(parse_write, TEN), write, "SBC-4 §5.40"),
-    _writes("WRITE (12)", _twelve(0xAA, _DPO | _FUA), partial(parse_write, TWELVE), write, "SBC-4 §5.41"),
-    _writes("WRITE (16)", _sixteen(0x8A, _DPO | _FUA), partial(parse_write, SIXTEEN), write, "SBC-4 §5.42"),
+    writes_medium("WRITE (6)", _six(0x0A), partial(parse_write, SIX), write, "SBC-2 §5.24"),
+    writes_medium("WRITE (10)", _ten(0x2A, _DPO | _FUA), partial(parse_write, TEN), write, "SBC-4 §5.40"),
+    writes_medium("WRITE (12)", _twelve(0xAA, _DPO | _FUA), partial(parse_write, TWELVE), write, "SBC-4 §5.41"),
+    writes_medium("WRITE (16)", _sixteen(0x8A, _DPO | _FUA), partial(parse_write, SIXTEEN), write, "SBC-4 §5.42"),
 )
 
 _VERIFY: Final = (
-    _reads("VERIFY (10)", _ten(0x2F, _DPO | _BYTCHK), partial(parse_verify, TEN), verify, "SBC-4 §5.36"),
-    _reads("VERIFY (12)", _twelve(0xAF, _DPO | _BYTCHK), partial(parse_verify, TWELVE), verify, "SBC-4 §5.37"),
-    _reads("VERIFY (16)", _sixteen(0x8F, _DPO | _BYTCHK), partial(parse_verify, SIXTEEN), verify, "SBC-4 §5.38"),
+    reads_medium("VERIFY (10)", _ten(0x2F, _DPO | _BYTCHK), partial(parse_verify, TEN), verify, "SBC-4 §5.36"),
+    reads_medium("VERIFY (12)", _twelve(0xAF, _DPO | _BYTCHK), partial(parse_verify, TWELVE), verify, "SBC-4 §5.37"),
+    reads_medium("VERIFY (16)", _sixteen(0x8F, _DPO | _BYTCHK), partial(parse_verify, SIXTEEN), verify, "SBC-4 §5.38"),
 )
 
 _WRITE_AND_VERIFY: Final = (
-    _writes(
+    writes_medium(
         "WRITE AND VERIFY (10)",
         _ten(0x2E, _DPO | _BYTCHK),
         partial(parse_write_and_verify, TEN),
         write_and_verify,
         "SBC-4 §5.44",
     ),
-    _writes(
+    writes_medium(
         "WRITE AND VERIFY (12)",
         _twelve(0xAE, _DPO | _BYTCHK),
         partial(parse_write_and_verify, TWELVE),
         write_and_verify,
         "SBC-4 §5.45",
     ),
-    _writes(
+    writes_medium(
         "WRITE AND VERIFY (16)",
         _sixteen(0x8E, _DPO | _BYTCHK),
         partial(parse_write_and_verify, SIXTEEN),
@@ -156,12 +125,12 @@ _CACHE: Final = (
         partial(parse_synchronize_cache, SIXTEEN),
         "SBC-4 §5.34",
     ),
-    _reads("PRE-FETCH (10)", _ten(0x34, _IMMED), partial(parse_pre_fetch, TEN), pre_fetch, "SBC-4 §5.13"),
-    _reads("PRE-FETCH (16)", _sixteen(0x90, _IMMED), partial(parse_pre_fetch, SIXTEEN), pre_fetch, "SBC-4 §5.14"),
+    reads_medium("PRE-FETCH (10)", _ten(0x34, _IMMED), partial(parse_pre_fetch, TEN), pre_fetch, "SBC-4 §5.13"),
+    reads_medium("PRE-FETCH (16)", _sixteen(0x90, _IMMED), partial(parse_pre_fetch, SIXTEEN), pre_fetch, "SBC-4 §5.14"),
 )
 
 _ATOMIC: Final = (
-    _writes(
+    writes_medium(
         "COMPARE AND WRITE",
         bytes((0x89, _DPO | _FUA)) + _FIELD * 8 + bytes((0, 0, 0, 0xFF, _GROUP_NUMBER, _CONTROL)),
         parse_compare_and_write,
@@ -169,7 +138,7 @@ _ATOMIC: Final = (
         "SBC-4 §5.3",
     ),
     replace(
-        _writes(
+        writes_medium(
             "WRITE ATOMIC (16)",
             bytes((0x9C, _DPO | _FUA)) + _FIELD * 12 + bytes((_GROUP_NUMBER, _CONTROL)),
             partial(parse_write_atomic, ATOMIC_SIXTEEN, BOUNDARY_BYTE_16),
@@ -178,12 +147,14 @@ _ATOMIC: Final = (
         ),
         needs_atomic_writes=True,
     ),
-    _writes("ORWRITE (16)", _sixteen(0x8B, _DPO | _FUA), partial(parse_or_write, SIXTEEN), or_write, "SBC-4 §5.10"),
+    writes_medium(
+        "ORWRITE (16)", _sixteen(0x8B, _DPO | _FUA), partial(parse_or_write, SIXTEEN), or_write, "SBC-4 §5.10"
+    ),
 )
 
 _PROVISIONING: Final = (
     replace(
-        _writes(
+        writes_medium(
             "UNMAP",
             bytes((0x42, 0x01, 0, 0, 0, 0, _GROUP_NUMBER, 0xFF, 0xFF, _CONTROL)),
             parse_unmap,
@@ -192,8 +163,10 @@ _PROVISIONING: Final = (
         ),
         needs_discard=True,
     ),
-    _writes("WRITE SAME (10)", _ten(0x41, _ANCHOR_UNMAP), partial(parse_write_same, TEN), write_same, "SBC-4 §5.52"),
-    _writes(
+    writes_medium(
+        "WRITE SAME (10)", _ten(0x41, _ANCHOR_UNMAP), partial(parse_write_same, TEN), write_same, "SBC-4 §5.52"
+    ),
+    writes_medium(
         "WRITE SAME (16)",
         _sixteen(0x93, _ANCHOR_UNMAP | _NDOB),
         partial(parse_write_same, SIXTEEN),
@@ -202,9 +175,7 @@ _PROVISIONING: Final = (
     ),
     CommandDescriptor(
         name="GET LBA STATUS (16)",
-        opcode=0x9E,
         service_action=0x12,
-        cdb_length=16,
         usage=bytes((0x9E, 0x12)) + _FIELD * 12 + bytes((0xFF, _CONTROL)),
         parse=parse_get_lba_status,
         handler=get_lba_status,
@@ -216,8 +187,6 @@ _PROVISIONING: Final = (
 _CAPACITY: Final = (
     CommandDescriptor(
         name="READ CAPACITY (10)",
-        opcode=0x25,
-        cdb_length=10,
         usage=bytes((0x25, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0x01, _CONTROL)),
         parse=parse_read_capacity_10,
         handler=read_capacity_10,
@@ -227,9 +196,7 @@ _CAPACITY: Final = (
     ),
     CommandDescriptor(
         name="READ CAPACITY (16)",
-        opcode=0x9E,
         service_action=0x10,
-        cdb_length=16,
         usage=bytes((0x9E, 0x10)) + _FIELD * 12 + bytes((0x01, _CONTROL)),
         parse=parse_read_capacity_16,
         handler=read_capacity_16,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from isthmus.scsi.medium_work import MediumOperation
-from isthmus.scsi.opcodes import CommandDescriptor, Handler, Parser, ReservationClass
+from isthmus.scsi.opcodes import CommandDescriptor, Handler, Parser, ReservationClass, reads_medium
 from isthmus.scsi.sbc.defect_data import parse_read_defect_data_10, parse_read_defect_data_12, read_defect_data
 from isthmus.scsi.sbc.format_unit import format_unit, parse_format_unit
 from isthmus.scsi.sbc.sanitize import (
@@ -35,9 +35,7 @@ def _sanitize(
 ) -> CommandDescriptor:
     return CommandDescriptor(
         name=f"SANITIZE, {what}",
-        opcode=0x48,
         service_action=service_action,
-        cdb_length=10,
         usage=bytes((0x48, _IMMED_AUSE | service_action, 0, 0, 0, 0, 0, 0xFF, 0xFF, _CONTROL)),
         parse=parse,
         handler=handler,
@@ -50,24 +48,9 @@ def _sanitize(
     )
 
 
-def _read_defect_data(name: str, usage: bytes, parse: Parser, source: str) -> CommandDescriptor:
-    return CommandDescriptor(
-        name=name,
-        opcode=usage[0],
-        cdb_length=len(usage),
-        usage=usage,
-        parse=parse,
-        handler=read_defect_data,
-        reservation=ReservationClass.READ,
-        source=source,
-    )
-
-
 ROWS: Final[tuple[CommandDescriptor, ...]] = (
     CommandDescriptor(
         name="FORMAT UNIT",
-        opcode=0x04,
-        cdb_length=6,
         usage=bytes((0x04, 0x3F, 0, 0, 0, _CONTROL)),
         parse=parse_format_unit,
         handler=format_unit,
@@ -80,16 +63,18 @@ ROWS: Final[tuple[CommandDescriptor, ...]] = (
     _sanitize(0x02, "BLOCK ERASE", parse_sanitize, block_erase, needs_discard=True),
     _sanitize(0x03, "CRYPTOGRAPHIC ERASE", parse_sanitize, crypto_erase, needs_encryption=True),
     _sanitize(0x1F, "EXIT FAILURE MODE", parse_exit_failure_mode, exit_failure_mode),
-    _read_defect_data(
+    reads_medium(
         "READ DEFECT DATA (10)",
         bytes((0x37, 0, 0x1F, 0, 0, 0, 0, 0xFF, 0xFF, _CONTROL)),
         parse_read_defect_data_10,
+        read_defect_data,
         "SBC-4 §5.22",
     ),
-    _read_defect_data(
+    reads_medium(
         "READ DEFECT DATA (12)",
         bytes((0xB7, 0x1F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, _CONTROL)),
         parse_read_defect_data_12,
+        read_defect_data,
         "SBC-4 §5.23",
     ),
 )

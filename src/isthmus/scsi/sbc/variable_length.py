@@ -8,7 +8,7 @@ CDB that asks for protection (RDPROTECT and its kin) is refused, as in every oth
 from functools import partial
 from typing import Final
 
-from isthmus.scsi.opcodes import CommandDescriptor, Handler, Parser, ReservationClass
+from isthmus.scsi.opcodes import VARIABLE_LENGTH, CommandDescriptor, Handler, Parser, ReservationClass
 from isthmus.scsi.sbc.block_range import THIRTY_TWO
 from isthmus.scsi.sbc.read_write import parse_read, parse_write, read, write
 from isthmus.scsi.sbc.verify import parse_verify, parse_write_and_verify, verify, write_and_verify
@@ -17,7 +17,6 @@ from isthmus.scsi.sbc.write_same import parse_write_same, write_same
 
 __all__ = ["VARIABLE_LENGTH_ROWS"]
 
-_OPCODE: Final = 0x7F
 _CONTROL: Final = 0x04
 """NACA (SAM-5 §5.2)."""
 _GROUP_NUMBER: Final = 0x3F
@@ -31,7 +30,7 @@ _LENGTH: Final = 32
 def _usage(service_action: int, flags: int, *, atomic_boundary: bool) -> bytes:
     """The usage mask, with ADDITIONAL CDB LENGTH and the service action themselves; the tags are passed over."""
     boundary = b"\xff\xff" if atomic_boundary else bytes(2)
-    head = bytes((_OPCODE, _CONTROL, 0, 0)) + boundary + bytes((_GROUP_NUMBER, _LENGTH - 8))
+    head = bytes((VARIABLE_LENGTH, _CONTROL, 0, 0)) + boundary + bytes((_GROUP_NUMBER, _LENGTH - 8))
     return (head + service_action.to_bytes(2) + bytes((flags, 0))).ljust(_LENGTH, b"\xff")
 
 
@@ -41,9 +40,7 @@ def _row(
     writes = name.startswith("WRITE")
     return CommandDescriptor(
         name=name,
-        opcode=_OPCODE,
         service_action=service_action,
-        cdb_length=_LENGTH,
         usage=_usage(service_action, flags, atomic_boundary=atomic),
         parse=parse,
         handler=handler,

@@ -51,8 +51,6 @@ _CONTROL: Final = 0x04
 _SENSE: Final = (
     CommandDescriptor(
         name="TEST UNIT READY",
-        opcode=0x00,
-        cdb_length=6,
         usage=bytes((0x00, 0, 0, 0, 0, _CONTROL)),
         parse=parse_test_unit_ready,
         handler=unit_ready,
@@ -61,8 +59,6 @@ _SENSE: Final = (
     ),
     CommandDescriptor(
         name="REQUEST SENSE",
-        opcode=0x03,
-        cdb_length=6,
         usage=bytes((0x03, 0x01, 0, 0, 0xFF, _CONTROL)),
         parse=parse_request_sense,
         handler=request_sense,
@@ -79,8 +75,6 @@ _SENSE: Final = (
 _IDENTITY: Final = (
     CommandDescriptor(
         name="INQUIRY",
-        opcode=0x12,
-        cdb_length=6,
         usage=bytes((0x12, 0x01, 0xFF, 0xFF, 0xFF, _CONTROL)),
         parse=parse_inquiry,
         handler=inquiry,
@@ -93,8 +87,6 @@ _IDENTITY: Final = (
     ),
     CommandDescriptor(
         name="REPORT LUNS",
-        opcode=0xA0,
-        cdb_length=12,
         usage=bytes((0xA0, 0, 0xFF, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, _CONTROL)),
         parse=parse_report_luns,
         handler=report_luns,
@@ -107,9 +99,7 @@ _IDENTITY: Final = (
     ),
     CommandDescriptor(
         name="REPORT SUPPORTED OPERATION CODES",
-        opcode=0xA3,
         service_action=0x0C,
-        cdb_length=12,
         usage=bytes((0xA3, 0x0C, 0x87, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, _CONTROL)),
         parse=parse_report_supported_operation_codes,
         handler=report_supported_operation_codes,
@@ -121,9 +111,7 @@ _IDENTITY: Final = (
     ),
     CommandDescriptor(
         name="REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
-        opcode=0xA3,
         service_action=0x0D,
-        cdb_length=12,
         usage=bytes((0xA3, 0x0D, 0x80, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, _CONTROL)),
         parse=parse_report_supported_task_management_functions,
         handler=report_supported_task_management_functions,
@@ -138,9 +126,7 @@ _IDENTITY: Final = (
 _TARGET_PORT_GROUPS: Final = (
     CommandDescriptor(
         name="REPORT TARGET PORT GROUPS",
-        opcode=0xA3,
         service_action=0x0A,
-        cdb_length=12,
         usage=bytes((0xA3, 0xEA, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, _CONTROL)),
         parse=parse_report_target_port_groups,
         handler=report_target_port_groups,
@@ -151,9 +137,7 @@ _TARGET_PORT_GROUPS: Final = (
     ),
     CommandDescriptor(
         name="SET TARGET PORT GROUPS",
-        opcode=0xA4,
         service_action=0x0A,
-        cdb_length=12,
         usage=bytes((0xA4, 0x0A, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, _CONTROL)),
         parse=parse_set_target_port_groups,
         handler=set_target_port_groups,
@@ -168,8 +152,6 @@ _TARGET_PORT_GROUPS: Final = (
 _MODE: Final = (
     CommandDescriptor(
         name="MODE SELECT (6)",
-        opcode=0x15,
-        cdb_length=6,
         usage=bytes((0x15, 0x13, 0, 0, 0xFF, _CONTROL)),
         parse=parse_mode_select_6,
         handler=mode_select,
@@ -180,8 +162,6 @@ _MODE: Final = (
     ),
     CommandDescriptor(
         name="MODE SELECT (10)",
-        opcode=0x55,
-        cdb_length=10,
         usage=bytes((0x55, 0x13, 0, 0, 0, 0, 0, 0xFF, 0xFF, _CONTROL)),
         parse=parse_mode_select_10,
         handler=mode_select,
@@ -192,8 +172,6 @@ _MODE: Final = (
     ),
     CommandDescriptor(
         name="MODE SENSE (6)",
-        opcode=0x1A,
-        cdb_length=6,
         usage=bytes((0x1A, 0x08, 0xFF, 0xFF, 0xFF, _CONTROL)),
         parse=parse_mode_sense_6,
         handler=mode_sense,
@@ -204,8 +182,6 @@ _MODE: Final = (
     ),
     CommandDescriptor(
         name="MODE SENSE (10)",
-        opcode=0x5A,
-        cdb_length=10,
         usage=bytes((0x5A, 0x18, 0xFF, 0xFF, 0, 0, 0, 0xFF, 0xFF, _CONTROL)),
         parse=parse_mode_sense_10,
         handler=mode_sense,
@@ -219,8 +195,6 @@ _MODE: Final = (
 _POWER: Final = (
     CommandDescriptor(
         name="START STOP UNIT",
-        opcode=0x1B,
-        cdb_length=6,
         usage=bytes((0x1B, 0x01, 0, 0x0F, 0xF7, _CONTROL)),
         parse=parse_start_stop_unit,
         handler=start_stop_unit,
@@ -230,8 +204,6 @@ _POWER: Final = (
     ),
     CommandDescriptor(
         name="PREVENT ALLOW MEDIUM REMOVAL",
-        opcode=0x1E,
-        cdb_length=6,
         usage=bytes((0x1E, 0, 0, 0, 0x03, _CONTROL)),
         parse=parse_prevent_allow,
         handler=prevent_allow,
@@ -247,8 +219,6 @@ def _reserve_or_release(name: str, opcode: int, cdb_length: int) -> CommandDescr
     reserves = name.startswith("RESERVE")
     return CommandDescriptor(
         name=name,
-        opcode=opcode,
-        cdb_length=cdb_length,
         usage=bytes((opcode,)).ljust(cdb_length - 1, b"\0") + bytes((_CONTROL,)),
         parse=parse_reserve if reserves else parse_release,
         handler=reserve if reserves else release,
@@ -269,9 +239,7 @@ _RESERVE_RELEASE: Final = (
 def _reserve_in(service_action: int, what: str, handler: Handler, source: str) -> CommandDescriptor:
     return CommandDescriptor(
         name=f"PERSISTENT RESERVE IN, {what}",
-        opcode=0x5E,
         service_action=service_action,
-        cdb_length=10,
         usage=bytes((0x5E, service_action, 0, 0, 0, 0, 0, 0xFF, 0xFF, _CONTROL)),
         parse=parse_persistent_reserve_in,
         handler=handler,
@@ -286,9 +254,7 @@ def _reserve_out(action: ReserveOutAction) -> CommandDescriptor:
     """Scope and type are in the mask of every action: where they do not count, SPC-5 has them ignored, not refused."""
     return CommandDescriptor(
         name=f"PERSISTENT RESERVE OUT, {action.name.replace('_', ' ')}",
-        opcode=0x5F,
         service_action=action,
-        cdb_length=10,
         usage=bytes((0x5F, action, 0xFF, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, _CONTROL)),
         parse=parse_persistent_reserve_out,
         handler=persistent_reserve_out,

@@ -39,8 +39,6 @@ _FIELD = b"\xff"
 _LOGS: Final = (
     CommandDescriptor(
         name="LOG SELECT",
-        opcode=0x4C,
-        cdb_length=10,
         usage=bytes((0x4C, 0x02, 0xFF, 0xFF, 0, 0, 0, 0xFF, 0xFF, _CONTROL)),
         parse=parse_log_select,
         handler=log_select,
@@ -51,8 +49,6 @@ _LOGS: Final = (
     ),
     CommandDescriptor(
         name="LOG SENSE",
-        opcode=0x4D,
-        cdb_length=10,
         usage=bytes((0x4D, 0, 0xFF, 0xFF, 0, 0xFF, 0xFF, 0xFF, 0xFF, _CONTROL)),
         parse=parse_log_sense,
         handler=log_sense,
@@ -66,8 +62,6 @@ _LOGS: Final = (
 _BUFFERS: Final = (
     CommandDescriptor(
         name="WRITE BUFFER",
-        opcode=0x3B,
-        cdb_length=10,
         usage=bytes((0x3B, 0x1F)) + _FIELD * 7 + bytes((_CONTROL,)),
         parse=parse_write_buffer,
         handler=write_buffer,
@@ -78,8 +72,6 @@ _BUFFERS: Final = (
     ),
     CommandDescriptor(
         name="READ BUFFER (10)",
-        opcode=0x3C,
-        cdb_length=10,
         usage=bytes((0x3C, 0x1F)) + _FIELD * 7 + bytes((_CONTROL,)),
         parse=parse_read_buffer_10,
         handler=read_buffer,
@@ -90,8 +82,6 @@ _BUFFERS: Final = (
     ),
     CommandDescriptor(
         name="READ BUFFER (16)",
-        opcode=0x9B,
-        cdb_length=16,
         usage=bytes((0x9B, 0x1F)) + _FIELD * 13 + bytes((_CONTROL,)),
         parse=parse_read_buffer_16,
         handler=read_buffer,
@@ -105,8 +95,6 @@ _BUFFERS: Final = (
 _DIAGNOSTICS: Final = (
     CommandDescriptor(
         name="RECEIVE DIAGNOSTIC RESULTS",
-        opcode=0x1C,
-        cdb_length=6,
         usage=bytes((0x1C, 0x01, 0xFF, 0xFF, 0xFF, _CONTROL)),
         parse=parse_receive_diagnostic_results,
         handler=receive_diagnostic_results,
@@ -117,8 +105,6 @@ _DIAGNOSTICS: Final = (
     ),
     CommandDescriptor(
         name="SEND DIAGNOSTIC",
-        opcode=0x1D,
-        cdb_length=6,
         usage=bytes((0x1D, 0xF7, 0, 0xFF, 0xFF, _CONTROL)),
         parse=parse_send_diagnostic,
         handler=send_diagnostic,
@@ -131,9 +117,7 @@ _DIAGNOSTICS: Final = (
 _TIME: Final = (
     CommandDescriptor(
         name="REPORT TIMESTAMP",
-        opcode=0xA3,
         service_action=0x0F,
-        cdb_length=12,
         usage=bytes((0xA3, 0x0F, 0, 0, 0, 0)) + _FIELD * 4 + bytes((0, _CONTROL)),
         parse=parse_report_timestamp,
         handler=report_timestamp,
@@ -144,9 +128,7 @@ _TIME: Final = (
     ),
     CommandDescriptor(
         name="SET TIMESTAMP",
-        opcode=0xA4,
         service_action=0x0F,
-        cdb_length=12,
         usage=bytes((0xA4, 0x0F, 0, 0, 0, 0)) + _FIELD * 4 + bytes((0, _CONTROL)),
         parse=parse_set_timestamp,
         handler=set_timestamp,
@@ -159,9 +141,7 @@ _TIME: Final = (
 _NAMES: Final = (
     CommandDescriptor(
         name="REPORT IDENTIFYING INFORMATION",
-        opcode=0xA3,
         service_action=0x05,
-        cdb_length=12,
         usage=bytes((0xA3, 0x05, 0, 0, 0, 0)) + _FIELD * 4 + bytes((0xFE, _CONTROL)),
         parse=parse_report_identifying_information,
         handler=report_identifying_information,
@@ -172,9 +152,7 @@ _NAMES: Final = (
     ),
     CommandDescriptor(
         name="SET IDENTIFYING INFORMATION",
-        opcode=0xA4,
         service_action=0x06,
-        cdb_length=12,
         usage=bytes((0xA4, 0x06, 0, 0, 0, 0)) + _FIELD * 4 + bytes((0xFE, _CONTROL)),
         parse=parse_set_identifying_information,
         handler=set_identifying_information,
