@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from isthmus.config.access_lists import canonical_pattern
-from isthmus.config.model import Configuration, InitiatorGroup, MappedLun, PortalGroup
+from isthmus.config.model import Configuration, InitiatorGroup, PortalGroup
 from isthmus.config.settings import INITIATOR_GROUP_ATTRIBUTES, Value
 from isthmus.errors import ConfigurationError
 from isthmus.management.errors import NotFoundError, some_of
+from isthmus.management.mapped_luns import with_mapped_lun, without_mapped_lun
 from isthmus.management.target_edits import edit_group
 from isthmus.names import IscsiName
 
@@ -131,30 +132,30 @@ def add_group_lun(
     write_protect: bool = False,
 ) -> Configuration:
     """That LUN for the initiators of that group, under its own number or another."""
-    chosen = tpg_lun if number is None else number
-
-    def edit(group: InitiatorGroup) -> InitiatorGroup:
-        if any(mapped.number == chosen for mapped in group.mapped_luns):
-            raise ConfigurationError(f"mapped LUN {chosen} is taken", "choose another number")
-        mapped = MappedLun(number=chosen, tpg_lun=tpg_lun, write_protect=write_protect)
-        return dataclasses.replace(group, mapped_luns=(*group.mapped_luns, mapped))
-
-    return _edit(configuration, target, tag, name, edit)
+    return _edit(
+        configuration,
+        target,
+        tag,
+        name,
+        lambda group: dataclasses.replace(
+            group,
+            mapped_luns=with_mapped_lun(group.mapped_luns, tpg_lun, number=number, write_protect=write_protect),
+        ),
+    )
 
 
 def remove_group_lun(
     configuration: Configuration, target: IscsiName, tag: int, name: str, number: int
 ) -> Configuration:
     """Without that LUN for the initiators of that group."""
-
-    def edit(group: InitiatorGroup) -> InitiatorGroup:
-        left = tuple(mapped for mapped in group.mapped_luns if mapped.number != number)
-        if len(left) == len(group.mapped_luns):
-            there = some_of(f"mapped_lun{mapped.number}" for mapped in group.mapped_luns)
-            raise NotFoundError(f"initiator group {name} has no mapped_lun{number}", f"it has {there}")
-        return dataclasses.replace(group, mapped_luns=left)
-
-    return _edit(configuration, target, tag, name, edit)
+    owner = f"initiator group {name}"
+    return _edit(
+        configuration,
+        target,
+        tag,
+        name,
+        lambda group: dataclasses.replace(group, mapped_luns=without_mapped_lun(group.mapped_luns, number, owner)),
+    )
 
 
 def _canonical(pattern: str) -> str:

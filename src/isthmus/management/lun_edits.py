@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
-from isthmus.config.model import MAX_LUN, BackstoreKey, Configuration, Lun, MappedLun, NodeAcl, PortalGroup
+from isthmus.config.model import BackstoreKey, Configuration, Lun, MappedLun, NodeAcl, PortalGroup
 from isthmus.config.settings import ACL_ATTRIBUTES, Value
 from isthmus.errors import ConfigurationError
 from isthmus.management.errors import NotFoundError, some_of
+from isthmus.management.mapped_luns import chosen_number, with_mapped_lun, without_mapped_lun, without_mappings_of
 from isthmus.management.target_edits import edit_group, with_credentials
 from isthmus.names import IscsiName
 
@@ -43,7 +44,7 @@ def add_lun(
         for lun in group.luns:
             if lun.backstore == backstore:
                 raise ConfigurationError(f"{backstore} is LUN {lun.number} of tpg{tag} already", "one LUN is enough")
-        chosen = _free_number("LUN", number, {lun.number for lun in group.luns})
+        chosen = chosen_number("LUN", number, {lun.number for lun in group.luns})
         group = dataclasses.replace(group, luns=_sorted_luns((*group.luns, Lun(number=chosen, backstore=backstore))))
         return _mapped_for_all(group, chosen) if add_mapped_luns else group
 
@@ -152,20 +153,7 @@ def add_mapped_lun(
         initiator,
         lambda acl: dataclasses.replace(
             acl,
-            mapped_luns=_sorted_mapped(
-                (
-                    *acl.mapped_luns,
-                    MappedLun(
-                        number=_free_number(
-                            "mapped LUN",
-                            tpg_lun if number is None else number,
-                            {mapped.number for mapped in acl.mapped_luns},
-                        ),
-                        tpg_lun=tpg_lun,
-                        write_protect=write_protect,
-                    ),
-                )
-            ),
+            mapped_luns=with_mapped_lun(acl.mapped_luns, tpg_lun, number=number, write_protect=write_protect),
         ),
     )
 
@@ -174,15 +162,13 @@ def remove_mapped_lun(
     configuration: Configuration, name: IscsiName, tag: int, initiator: IscsiName, number: int
 ) -> Configuration:
     """Without that LUN for that initiator."""
-
-    def edit(acl: NodeAcl) -> NodeAcl:
-        left = tuple(mapped for mapped in acl.mapped_luns if mapped.number != number)
-        if len(left) == len(acl.mapped_luns):
-            there = some_of(f"mapped_lun{mapped.number}" for mapped in acl.mapped_luns)
-            raise NotFoundError(f"{initiator} has no mapped_lun{number}", f"it has {there}")
-        return dataclasses.replace(acl, mapped_luns=left)
-
-    return _edit_acl(configuration, name, tag, initiator, edit)
+    return _edit_acl(
+        configuration,
+        name,
+        tag,
+        initiator,
+        lambda acl: dataclasses.replace(acl, mapped_luns=without_mapped_lun(acl.mapped_luns, number, str(initiator))),
+    )
 
 
 def _edit_acl(
@@ -214,43 +200,23 @@ def _mapped_for_all(group: PortalGroup, number: int) -> PortalGroup:
     acls = []
     for acl in group.node_acls:
         taken = {mapped.number for mapped in acl.mapped_luns}
-        chosen = number if number not in taken else _free_number("mapped LUN", None, taken)
-        mapped = MappedLun(number=chosen, tpg_lun=number)
-        acls.append(dataclasses.replace(acl, mapped_luns=_sorted_mapped((*acl.mapped_luns, mapped))))
+        chosen = number if number not in taken else chosen_number("mapped LUN", None, taken)
+        mapped_luns = with_mapped_lun(acl.mapped_luns, number, number=chosen)
+        acls.append(dataclasses.replace(acl, mapped_luns=mapped_luns))
     return dataclasses.replace(group, node_acls=tuple(acls))
 
 
 def _group_without(group: PortalGroup, numbers: Collection[int]) -> PortalGroup:
     acls = tuple(
-        dataclasses.replace(
-            acl, mapped_luns=tuple(mapped for mapped in acl.mapped_luns if mapped.tpg_lun not in numbers)
-        )
-        for acl in group.node_acls
+        dataclasses.replace(acl, mapped_luns=without_mappings_of(acl.mapped_luns, numbers)) for acl in group.node_acls
     )
     initiator_groups = tuple(
-        dataclasses.replace(
-            initiators, mapped_luns=tuple(mapped for mapped in initiators.mapped_luns if mapped.tpg_lun not in numbers)
-        )
+        dataclasses.replace(initiators, mapped_luns=without_mappings_of(initiators.mapped_luns, numbers))
         for initiators in group.initiator_groups
     )
     luns = tuple(lun for lun in group.luns if lun.number not in numbers)
     return dataclasses.replace(group, luns=luns, node_acls=acls, initiator_groups=initiator_groups)
 
 
-def _free_number(what: str, wanted: int | None, taken: Collection[int]) -> int:
-    if wanted is not None:
-        if wanted in taken:
-            raise ConfigurationError(f"{what} {wanted} is taken", "choose another number")
-        return wanted
-    for number in range(MAX_LUN + 1):
-        if number not in taken:
-            return number
-    raise ConfigurationError(f"every {what} number is taken", "remove one")
-
-
 def _sorted_luns(luns: tuple[Lun, ...]) -> tuple[Lun, ...]:
     return tuple(sorted(luns, key=lambda lun: lun.number))
-
-
-def _sorted_mapped(mapped_luns: tuple[MappedLun, ...]) -> tuple[MappedLun, ...]:
-    return tuple(sorted(mapped_luns, key=lambda mapped: mapped.number))
