@@ -14,7 +14,8 @@ from scripts import build_deb
 from tests.support.clients import needs, run_client
 from tests.support.daemon import free_port
 from tests.support.debian_tree import Tree, debian_tree, why_no_trees
-from tests.support.server import READY_SECONDS, STOP_SECONDS, lines_of
+from tests.support.patience import PATIENCE
+from tests.support.server import lines_of
 
 pytestmark = [
     pytest.mark.thorough,
@@ -26,8 +27,8 @@ pytestmark = [
 TARGET = "iqn.2026-05.com.example:packed"
 STATE = "/var/lib/isthmus"
 DISK = "/srv/iscsi/disk01.img"
-PATIENCE = 6
-"""Times as long as what is quick elsewhere may take beside the building of packages."""
+LONG_PATIENCE = 6 * PATIENCE
+"""Seconds: what is quick elsewhere may take longer beside the building of packages."""
 SYSTEMCTL = """\
 #!/bin/sh
 echo "$*" >> /systemctl.log
@@ -91,11 +92,11 @@ def daemon(tree: Tree, port: int) -> Iterator[None]:
         assert process.stdout is not None
         lines = lines_of(process.stdout)
         try:
-            pid = (lines.get(timeout=READY_SECONDS) or "").strip()
-            assert (lines.get(timeout=READY_SECONDS * PATIENCE) or "").startswith("ready: /run/isthmus/control.sock")
+            pid = (lines.get(timeout=LONG_PATIENCE) or "").strip()
+            assert (lines.get(timeout=LONG_PATIENCE) or "").startswith("ready: /run/isthmus/control.sock")
             yield
             tree.run("sh", "-c", f"kill -TERM {pid}")
-            assert process.wait(STOP_SECONDS * PATIENCE) == 0
+            assert process.wait(LONG_PATIENCE) == 0
         finally:
             process.kill()
 

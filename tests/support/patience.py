@@ -23,9 +23,9 @@ async def eventually(condition: Callable[[], object]) -> None:
             await asyncio.sleep(_POLL_SECONDS)
 
 
-def eventually_asked(condition: Callable[[], object]) -> None:
-    """Ask until `condition` holds, of something in another thread or process."""
-    deadline = time.monotonic() + PATIENCE
+def eventually_asked(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Ask until `condition` holds, of something in another thread or process, or in a virtual machine, which is slower."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"did not come within {PATIENCE} s"
+        assert time.monotonic() < deadline, f"did not come within {seconds} s"
         time.sleep(_POLL_SECONDS)

@@ -16,10 +16,8 @@ from typing import IO
 
 from tests.support.patience import PATIENCE
 
-__all__ = ["READY_SECONDS", "STOP_SECONDS", "Serve", "Server", "ServerError", "Url", "lines_of", "running_server"]
+__all__ = ["Serve", "Server", "ServerError", "Url", "lines_of", "running_server"]
 
-
-READY_SECONDS = STOP_SECONDS = PATIENCE
 
 _READY = re.compile(
     r"^ready: (?P<url>iscsi://(?P<address>\[[^]]+\]|[^:/]+):(?P<port>\d+)/(?P<iqn>[^/]+)/(?P<lun>\d+))\s*$"

@@ -1,5 +1,6 @@
 """A daemon for tgtadm's requests to be answered from: it keeps the configuration, and what a test says of the rest."""
 
+import dataclasses
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from isthmus.compat.tgt.wire import Request
 from isthmus.config.model import Backstore, BackstoreKey, Configuration, Portal, PortalGroup, Target
 from isthmus.errors import ConfigurationError
 from isthmus.management.callers import Caller
-from isthmus.management.views import ConnectionView, SessionView
+from isthmus.management.views import SessionView
 from isthmus.names import IscsiName
+from tests.support.session_views import CONNECTION, SESSION
 
 __all__ = ["IQN", "FakeMachine", "TgtBench", "session_view"]
 
@@ -123,37 +125,18 @@ class TgtBench:
 
 def session_view(tsih: int = 2, *, target: str = IQN, cids: tuple[int, ...] = (0,)) -> SessionView:
     """Somebody is logged in."""
-    return SessionView(
-        tsih=tsih,
-        session_type="Normal",
-        state="LOGGED_IN",
-        initiator_name="iqn.2026-01.org.example:host",
-        initiator_alias="",
-        isid="0",
-        target_name=target,
-        target_portal_group_tag=1,
-        dynamic=True,
-        chap_user="",
-        luns=(1,),
-        parameters={},
-        connections=tuple(
-            ConnectionView(
-                cid=cid,
-                state="LOGGED_IN",
-                peer="[fe80::1]:4711",
-                local="",
-                received_octets=1000 + cid,
-                sent_octets=2000,
-                scsi_commands=9,
-                scsi_responses=4,
-                data_in_pdus=6,
-                data_out_pdus=3,
-                header_digest="",
-                data_digest="",
-                max_recv_data_segment_length=0,
-                max_xmit_data_segment_length=0,
-            )
-            for cid in cids
-        ),
-        commands_in_progress=0,
+    connections = tuple(
+        dataclasses.replace(
+            CONNECTION,
+            cid=cid,
+            peer="[fe80::1]:4711",
+            received_octets=1000 + cid,
+            sent_octets=2000,
+            scsi_commands=9,
+            scsi_responses=4,
+            data_in_pdus=6,
+            data_out_pdus=3,
+        )
+        for cid in cids
     )
+    return dataclasses.replace(SESSION, tsih=tsih, target_name=target, luns=(1,), connections=connections)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +12,11 @@ from isthmus.names import IscsiName
 from tests.interop.vm.guest import Guest, Script
 from tests.interop.vm.relay import Relay, running_relay
 from tests.support.daemon import Daemon, free_port, running_daemon
+from tests.support.patience import eventually_asked
 from tests.support.server import Server, running_server
 
 TARGET = IscsiName("iqn.2026-05.com.example:restarted")
 PATIENCE = 400.0
-POLL_SECONDS = 0.01
 MIB = 1 << 20
 MORE_THAN_OUTSTANDING = 3 * MIB // 2
 """The kernel sends a command six times, and no more; the load has 16 of 64 KiB outstanding. So each of them gets its chance."""
@@ -77,10 +76,8 @@ def wait_for_writes(server: Server | Daemon, count: int) -> None:
         lines = Path(f"/proc/{server.process.pid}/io").read_text(encoding="ascii").splitlines()
         return int(next(line for line in lines if line.startswith("wchar:")).split()[1])
 
-    goal, deadline = written() + count, time.monotonic() + PATIENCE
-    while written() < goal:
-        assert time.monotonic() < deadline, "the kernel does not write"
-        time.sleep(POLL_SECONDS)
+    goal = written() + count
+    eventually_asked(lambda: written() >= goal, PATIENCE)
 
 
 def wait_for_traffic(relay: Relay, count: int, script: Script) -> None:

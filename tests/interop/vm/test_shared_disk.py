@@ -1,17 +1,16 @@
 """Heavy use of one disk, and two nodes of a cluster on it: two initiators in one guest, and two guests."""
 
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.interop.vm.guest import Guest
 from tests.interop.vm.scripts import about
+from tests.support.patience import eventually_asked
 from tests.support.server import Serve
 
 MIB = 1 << 20
 PATIENCE = 240.0
-POLL_SECONDS = 0.05
 FENCED_SECONDS = 60.0
 """Until a program of a fenced machine has heard of it, less than the limit of its commands."""
 TIMES = 25
@@ -90,10 +89,7 @@ meet() {
 
 def met(guests: tuple[Guest, ...], place: str) -> None:
     """Let the scripts of all guests go on from a place where each of them waits for the others."""
-    deadline = time.monotonic() + PATIENCE
-    while not all((guest.share / f"is-at-{place}").exists() for guest in guests):
-        assert time.monotonic() < deadline, place
-        time.sleep(POLL_SECONDS)
+    eventually_asked(lambda: all((guest.share / f"is-at-{place}").exists() for guest in guests), PATIENCE)
     for guest in guests:
         (guest.share / f"go-on-from-{place}").touch()
 

@@ -16,55 +16,27 @@ from isthmus.initiator.errors import InitiatorError
 from isthmus.initiator.session import Session
 from isthmus.initiator.settings import LoginSettings
 from isthmus.management import client
-from isthmus.management.views import BackstoreView, ConnectionView, PortalView, SessionView, VersionView
+from isthmus.management.views import BackstoreView, PortalView, SessionView, VersionView
 from isthmus.names import IscsiName
 from tests.support.daemon import running_daemon
 from tests.support.fake_daemon import FakeDaemon
 from tests.support.patience import PATIENCE
 from tests.support.service import HOST, ONE, disk, target
+from tests.support.session_views import SESSION
 
 NAME = "iqn.2026-01.org.example:db"
-CONNECTION = ConnectionView(
-    cid=0,
-    state="LOGGED_IN",
-    peer="192.0.2.7:50000",
-    local="192.0.2.1:3260",
-    header_digest="None",
-    data_digest="None",
-    max_recv_data_segment_length=8192,
-    max_xmit_data_segment_length=8192,
-)
-NORMAL = SessionView(
-    tsih=3,
-    session_type="Normal",
-    state="LOGGED_IN",
-    initiator_name="iqn.2026-01.org.example:host",
-    initiator_alias="h\x07st",
-    isid="00023d000001",
-    target_name=NAME,
-    target_portal_group_tag=1,
-    dynamic=True,
-    chap_user="",
-    luns=(0, 7),
-    parameters={"MaxBurstLength": 262144},
-    connections=(CONNECTION,),
-    commands_in_progress=0,
-)
-DISCOVERY = SessionView(
+NORMAL = dataclasses.replace(SESSION, initiator_alias="h\x07st", target_name=NAME, luns=(0, 7))
+DISCOVERY = dataclasses.replace(
+    SESSION,
     tsih=4,
     session_type="Discovery",
-    state="LOGGED_IN",
-    initiator_name="iqn.2026-01.org.example:host",
-    initiator_alias="",
     isid="00023d000002",
     target_name="",
     target_portal_group_tag=0,
     dynamic=False,
-    chap_user="",
     luns=(),
     parameters={},
     connections=(),
-    commands_in_progress=0,
 )
 LISTENING = PortalView(
     target_name=NAME, target_portal_group_tag=1, portal="[::]:0", listening=True, bound="[::]:3261", is_default=True

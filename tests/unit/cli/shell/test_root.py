@@ -7,36 +7,15 @@ import pytest
 from isthmus.config.document import dump, load
 from isthmus.config.model import Configuration
 from isthmus.config.store import FILE_NAME, ConfigurationStore
-from isthmus.management.views import ConnectionView, SessionView
 from tests.support.fake_daemon import VERSION
+from tests.support.session_views import SESSION as ANY_SESSION
 from tests.support.typist import Typist
 
-SESSION = SessionView(
-    tsih=3,
-    session_type="Normal",
-    state="LOGGED_IN",
+SESSION = dataclasses.replace(
+    ANY_SESSION,
     initiator_name="iqn.2026-05.com.example:db",
     initiator_alias="db01",
-    isid="00023d000001",
     target_name="iqn.2026-05.com.example:a",
-    target_portal_group_tag=1,
-    dynamic=True,
-    chap_user="",
-    luns=(0, 1),
-    parameters={},
-    connections=(
-        ConnectionView(
-            cid=0,
-            state="LOGGED_IN",
-            peer="192.0.2.7:50000",
-            local="192.0.2.1:3260",
-            header_digest="None",
-            data_digest="None",
-            max_recv_data_segment_length=8192,
-            max_xmit_data_segment_length=8192,
-        ),
-    ),
-    commands_in_progress=0,
 )
 
 

@@ -1,11 +1,13 @@
+import dataclasses
+
 import pytest
 
 from isthmus.compat.scst.admin_lists import LISTS, session_lines
 from isthmus.compat.scst.admin_request import Request
 from isthmus.compat.scst.admin_tree import Tree
 from isthmus.errors import ConfigurationError
-from isthmus.management.views import ConnectionView, SessionView
 from tests.support.scst import imported
+from tests.support.session_views import SESSION as ANY_SESSION
 
 NAME = "iqn.2026-01.org.example:t"
 TREE = Tree(
@@ -44,33 +46,7 @@ DEVICE_GROUP a {{
 """
     ).configuration
 )
-SESSION = SessionView(
-    tsih=3,
-    session_type="Normal",
-    state="LOGGED_IN",
-    initiator_name="iqn.2026-01.org.example:host",
-    initiator_alias="",
-    isid="00023d000001",
-    target_name=NAME,
-    target_portal_group_tag=1,
-    dynamic=True,
-    chap_user="joe",
-    luns=(0, 7),
-    parameters={"MaxBurstLength": 262144},
-    connections=(
-        ConnectionView(
-            cid=0,
-            state="LOGGED_IN",
-            peer="192.0.2.7:50000",
-            local="192.0.2.1:3260",
-            header_digest="None",
-            data_digest="None",
-            max_recv_data_segment_length=8192,
-            max_xmit_data_segment_length=8192,
-        ),
-    ),
-    commands_in_progress=0,
-)
+SESSION = dataclasses.replace(ANY_SESSION, target_name=NAME, chap_user="joe", luns=(0, 7))
 
 
 def printed(verb: str, operand: str = "", **words: str) -> list[str]:
