@@ -36,8 +36,9 @@ from isthmus.names import IscsiName
 
 __all__ = ["TIMEOUT", "Client"]
 
-TIMEOUT: Final = 60.0
-"""Seconds that an answer may take: longer than any operation of the daemon."""
+TIMEOUT: Final = 300.0
+"""Seconds that an answer may take: longer than any operation of the daemon, on a machine that is busy with something else
+too. Who gives up before knows nothing of what becomes of the change."""
 _RETRIES: Final = 10
 """How often `Client.change` starts again because somebody else was quicker."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LateApp"]
 
-_MAKE_SECONDS: Final = 60.0
+_MAKE_SECONDS: Final = 300.0
 
 
 class LateApp:
