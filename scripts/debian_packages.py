@@ -25,6 +25,7 @@ APT_INSTALL = (
 )  # fmt: skip
 POLICY = Path("/usr/sbin/policy-rc.d")
 VIRTUAL_MACHINE = "tests/interop/vm"
+DEBIAN_PACKAGE = "tests/packaging/test_deb.py, and the virtual machine that serves"
 NOBODY_LISTENS = "iscsi://127.0.0.1:1/iqn.2026-01.org.isthmus:nobody/0"
 
 
@@ -52,8 +53,8 @@ NEEDS = {
         Need(package="e2fsprogs", command="mke2fs", without=VIRTUAL_MACHINE),
         Need(package="groff-base", command="groff", without="how manual pages look, in tests/scripts"),
         Need(package="mandoc", command="mandoc", without="how manual pages look, in tests/scripts"),
-        Need(package="debhelper", command="dh", without="tests/packaging/test_deb.py"),
-        Need(package="dpkg-dev", command="dpkg-buildpackage", without="tests/packaging/test_deb.py"),
+        Need(package="debhelper", command="dh", without=DEBIAN_PACKAGE),
+        Need(package="dpkg-dev", command="dpkg-buildpackage", without=DEBIAN_PACKAGE),
         Need(package="lintian", command="lintian", without="lintian in tests/packaging/test_deb.py"),
     ),
     "bench": (

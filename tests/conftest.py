@@ -2,11 +2,14 @@
 
 import gc
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+from tests.support.debian_package import build_package
 
 # How long an example takes says something of the machine and of who else uses it, nothing of the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -55,3 +58,9 @@ class OneGuestScheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneGuestScheduling | None:
     """For `--dist loadfile`."""
     return OneGuestScheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture(scope="session")
+def debian_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make deb` builds, which takes most of a minute."""
+    return build_package(tmp_path_factory.mktemp("package"))

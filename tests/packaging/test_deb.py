@@ -4,15 +4,15 @@ import contextlib
 import hashlib
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from scripts import build_deb
+from scripts.build_deb import project_version
 from tests.support.clients import needs, run_client
 from tests.support.daemon import free_port
+from tests.support.debian_package import build_package, higher_version
 from tests.support.debian_tree import Tree, debian_tree, why_no_trees
 from tests.support.patience import PATIENCE
 from tests.support.server import lines_of
@@ -36,47 +36,25 @@ case "$*" in *is-enabled*) echo enabled ;; esac
 """
 
 
-def build(output: Path) -> Path:
-    """What `make deb` does."""
-    done = subprocess.run(
-        [sys.executable, build_deb.ROOT / "scripts" / "build_deb.py", "--output", output],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
-
-
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package."""
-    return build(tmp_path_factory.mktemp("package"))
-
-
-@pytest.fixture(scope="module")
-def higher(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def higher(debian_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same under a higher version."""
-    directory = tmp_path_factory.mktemp("higher")
-    subprocess.run(["dpkg-deb", "-R", package, directory / "tree"], check=True)
-    control = directory / "tree" / "DEBIAN" / "control"
-    control.write_text(control.read_text().replace("\nVersion: ", "\nVersion: 9"))
-    made = directory / "isthmus_9_all.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-b", directory / "tree", made], check=True)
-    return made
+    return higher_version(debian_package, tmp_path_factory.mktemp("higher"))
 
 
 @pytest.fixture(scope="module")
-def tree(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
+def tree(debian_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
     """A system with the package, for tests that leave it as it is."""
     with debian_tree(tmp_path_factory.mktemp("shared")) as made:
-        made.install(package)
+        made.install(debian_package)
         yield made
 
 
 @pytest.fixture
-def own_tree(package: Path, tmp_path: Path) -> Iterator[Tree]:
+def own_tree(debian_package: Path, tmp_path: Path) -> Iterator[Tree]:
     """A system with the package, for one test."""
     with debian_tree(tmp_path) as made:
-        made.install(package)
+        made.install(debian_package)
         yield made
 
 
@@ -124,7 +102,7 @@ def test_it_installs_where_systemd_does_not_run(tree: Tree) -> None:
     """All of it is there, configured, and for the next start with systemd."""
     assert tree.run("dpkg-query", "-W", "-f", "${db:Status-Abbrev}", "isthmus").strip() == "ii"
     assert tree.run("dpkg", "--verify", "isthmus") == ""
-    assert tree.run("isthmus", "--version") == f"isthmus {build_deb.project_version()}\n"
+    assert tree.run("isthmus", "--version") == f"isthmus {project_version()}\n"
     assert "Usage: isthmus daemon" in tree.run("isthmusd", "--help")
     assert tree.run("systemctl", "is-enabled", "isthmus.service").strip() == "enabled"
     assert tree.attempt("systemctl", "is-enabled", "isthmus.socket").stdout.strip() == "disabled"
@@ -163,7 +141,7 @@ def test_it_is_in_no_other_targets_way(tree: Tree) -> None:
     assert {"/usr/lib/isthmus/bin/tgtadm", "/usr/lib/isthmus/bin/targetcli"} <= set(listed)
     programs = {path for path in listed if path.startswith(("/usr/bin/", "/usr/sbin/"))}
     assert programs == {"/usr/bin/isthmus", "/usr/bin/isthmusd"}
-    assert tree.run("/usr/lib/isthmus/bin/tgtadm", "--version").strip() == build_deb.project_version()
+    assert tree.run("/usr/lib/isthmus/bin/tgtadm", "--version").strip() == project_version()
 
 
 def test_the_manual_can_be_read(tree: Tree) -> None:
@@ -265,14 +243,14 @@ def test_purging_leaves_what_it_did_not_make(own_tree: Tree) -> None:
 
 
 @needs("lintian")
-def test_lintian_finds_nothing(package: Path) -> None:
+def test_lintian_finds_nothing(debian_package: Path) -> None:
     """But for what the overrides give a reason for."""
-    command = ["lintian", "--allow-root", "--fail-on", "error,warning", str(package)]
+    command = ["lintian", "--allow-root", "--fail-on", "error,warning", str(debian_package)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_who_builds_it_again_gets_the_same(package: Path, tmp_path: Path) -> None:
+def test_who_builds_it_again_gets_the_same(debian_package: Path, tmp_path: Path) -> None:
     """To the byte."""
-    again = build(tmp_path)
-    assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(package.read_bytes()).digest()
+    again = build_package(tmp_path)
+    assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(debian_package.read_bytes()).digest()

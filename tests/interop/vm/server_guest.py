@@ -1,17 +1,15 @@
 """A guest that is a server: Debian with systemd, SCSI devices, and this package as its service."""
 
 import contextlib
-import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.interop.vm.conftest import why_not
 from tests.interop.vm.guest import KERNEL_PARAMETERS, Guest, await_ready
 from tests.interop.vm.image.build import Image, run
-from tests.interop.vm.installation import INSTALL, pack
+from tests.interop.vm.installation import INSTALL, put
 
 __all__ = ["ServerGuest", "running_server_guest", "why_no_server"]
 
@@ -26,12 +24,8 @@ def why_no_server() -> str | None:
     """What the machine lacks for a guest that is a server; None if nothing."""
     if reason := why_not():
         return reason
-    if not shutil.which("qemu-img"):
-        return "not installed: qemu-img"
-    # The guest runs, with its own Python, the extension modules that are installed here.
-    found = re.search(r"Depends: python(3\.\d+)$", run(["apt-cache", "depends", "python3"]), re.MULTILINE)
-    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return None if found and found[1] == ours else f"this is Python {ours}, and not that of Debian's python3"
+    missing = [name for name in ("qemu-img", "dh", "dpkg-buildpackage") if not shutil.which(name)]
+    return f"not installed: {', '.join(missing)}" if missing else None
 
 
 class ServerGuest(Guest):
@@ -57,13 +51,13 @@ def _qemu(image: Image, share: Path, layer: Path, options: tuple[str, ...]) -> l
 
 
 @contextlib.contextmanager
-def running_server_guest(image: Image, directory: Path, *options: str) -> Iterator[ServerGuest]:
-    """A guest with the package installed, until the block ends; `options` are QEMU's, such as more disks."""
+def running_server_guest(image: Image, package: Path, directory: Path, *options: str) -> Iterator[ServerGuest]:
+    """A guest with the Debian package installed, until the block ends; `options` are QEMU's, such as more disks."""
     share = directory / "host"
     (share / "queue").mkdir(parents=True)
     for name in ("client.sh", "server.sh"):
         shutil.copy(HERE / "guest" / name, share)
-    pack(share)
+    put(package, share)
     layer = directory / "root.qcow2"
     run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", image.root, "-F", "raw", layer])
     with (directory / "host.qemu").open("wb") as log:

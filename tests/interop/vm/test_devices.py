@@ -19,10 +19,10 @@ modprobe scsi_debug add_host=6 per_host_store=1 dev_size_mb=8 ndelay=1 lbpu=1 lb
 modprobe -a sg sr_mod st
 udevadm settle
 mkdir -p /etc/systemd/system/isthmus.service.d
-cp /usr/share/doc/isthmus/block-devices.conf /etc/systemd/system/isthmus.service.d/
+cp /usr/share/doc/isthmus/examples/block-devices.conf /etc/systemd/system/isthmus.service.d/
 sed -i 's/SupplementaryGroups=disk/SupplementaryGroups=disk cdrom tape/' /etc/systemd/system/isthmus.service.d/block-devices.conf
 systemctl daemon-reload
-systemctl start isthmus
+systemctl restart isthmus
 blockdev --setro $(debug_disk 3)
 cat > /etc/isthmus.toml << END
 [backstores.disk]
@@ -85,7 +85,7 @@ def _disk(directory: Path, name: str, options: str, content: bytes = b"") -> tup
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerGuest]:
+def server(debian_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerGuest]:
     """A guest whose service serves a device of each kind, to the initiator in the same guest."""
     if reason := why_no_server():
         pytest.skip(reason)
@@ -96,7 +96,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerGuest]:
         *_disk(directory, "disc", "scsi-cd,scsi-id=1", DISC),
         *_disk(directory, "virtio", "virtio-blk-pci,serial=virtio,physical_block_size=4096"),
     )
-    with running_server_guest(ensure_server_image(), directory, *options) as guest:
+    with running_server_guest(ensure_server_image(), debian_package, directory, *options) as guest:
         (guest.share / "disc").write_bytes(DISC)
         guest.run(START, seconds=SECONDS)
         yield guest

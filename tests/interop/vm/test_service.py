@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.vm.installation import put
 from tests.interop.vm.server_guest import ServerGuest, running_server_guest, why_no_server
 from tests.interop.vm.server_image.build import ensure_server_image
+from tests.support.debian_package import higher_version
 
 pytestmark = [pytest.mark.vm, pytest.mark.thorough, pytest.mark.timeout(3600)]
 
@@ -18,7 +20,6 @@ START = """
 modprobe -a loop iscsi_tcp sd_mod sg
 truncate --size 64M /srv/iscsi/disk.img
 chown isthmus: /srv/iscsi/disk.img
-systemctl enable --now isthmus
 cat > /etc/isthmus.toml << END
 [backstores.disk]
 kind = "fileio"
@@ -81,11 +82,11 @@ dmesg | grep -E 'EXT4-fs error|I/O error.*(write|WRITE)' && fail 'something was 
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerGuest]:
+def server(debian_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerGuest]:
     """A guest whose service serves a file, on which there is a file system that is mounted in the same guest."""
     if reason := why_no_server():
         pytest.skip(reason)
-    with running_server_guest(ensure_server_image(), tmp_path_factory.mktemp("server")) as guest:
+    with running_server_guest(ensure_server_image(), debian_package, tmp_path_factory.mktemp("server")) as guest:
         guest.run(START, seconds=SECONDS)
         yield guest
 
@@ -157,6 +158,24 @@ def test_a_restart_loses_nothing(server: ServerGuest) -> None:
         isthmus backstore create fileio/other /disks/other.img --size 1M
         isthmus backstore create fileio/nowhere /var/log/other.img --size 1M > /tmp/out 2>&1 && fail 'written to /var/log'
         grep -E 'Read-only file system|Permission denied' /tmp/out
+        """
+        + END_OF_LOAD,
+        seconds=SECONDS,
+    )
+
+
+def test_an_upgrade_loses_nothing(server: ServerGuest, debian_package: Path, tmp_path: Path) -> None:
+    """Under load: the new version takes the place of the old one, with what the administrator has set."""
+    put(higher_version(debian_package, tmp_path), server.share, "higher")
+    server.run(
+        LOAD
+        + """
+        before=$(systemctl show -P MainPID isthmus)
+        install_package higher
+        rounds_go_on
+        [ "$(systemctl show -P MainPID isthmus)" != "$before" ]
+        dpkg-query -W -f '${Version} ${Status}\n' isthmus | grep '^9.* install ok installed$'
+        isthmus backstore list | grep disk
         """
         + END_OF_LOAD,
         seconds=SECONDS,
@@ -256,3 +275,21 @@ def test_it_ends_in_order(server: ServerGuest) -> None:
     )
     assert "Result=success" in out
     assert "ExecMainStatus=0" in out
+
+
+def test_it_is_removed_and_purged(server: ServerGuest) -> None:
+    """Removed while somebody uses it, it ends in order and keeps its state; purged, it does not. Disks are not its own."""
+    server.run(
+        """
+        systemctl start isthmus
+        eventually grep LOGGED_IN /sys/class/iscsi_session/session*/state
+        dpkg --remove isthmus
+        fails pgrep -u isthmus
+        fails systemctl cat isthmus
+        [ -s /var/lib/isthmus/saveconfig.json ]
+        dpkg --purge isthmus
+        [ ! -e /var/lib/isthmus ]
+        [ -s /srv/iscsi/disk.img ]
+        """,
+        seconds=SECONDS,
+    )

@@ -42,3 +42,11 @@ sense_of() { answer -r 512 "$@" | grep -E 'Sense key|Additional sense|Info fld';
 
 # systemd has it listen from the start.
 start_iscsid() { modprobe -a iscsi_tcp sd_mod sg; systemctl start iscsid; }
+
+# Install a package that is shared with this guest, or upgrade to it: `install_package NAME`. What dpkg has unpacked gets
+# its compiled modules before they are compiled.
+install_package() {
+    dpkg --unpack "/host/$1.deb"
+    tar -x -f "/host/$1.tar" -C / --no-same-owner
+    dpkg --configure isthmus
+}
