@@ -7,14 +7,14 @@ import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.interop.vm.image.build import BuildError, cache_directory, codename, mirror, only_one
+from tests.interop.vm.image.build import BuildError, codename, mirror
 from tests.interop.vm.image.build import run as run_step
+from tests.support.build_cache import built
 
 __all__ = ["Tree", "debian_tree", "why_no_trees"]
 
@@ -72,31 +72,19 @@ def why_no_trees() -> str | None:
     return f"not installed: {', '.join(missing)}" if missing else None
 
 
-def _base() -> Path:
-    """The tree that others are copies of, made if it is not there."""
-    cache = cache_directory()
-    base = cache / f"tree-{codename()}-{'-'.join(_INCLUDED)}"
-    with only_one(cache):
-        if not base.exists():
-            work = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
-            try:
-                options = ["--variant=minbase", "--components=main", f"--include={','.join(_INCLUDED)}"]
-                # A mount name space of its own: what debootstrap mounts goes away with it, however it ends.
-                run_step(["unshare", "--mount", "debootstrap", *options, codename(), work, mirror()])
-                for archive in (work / "var/cache/apt/archives").glob("*.deb"):
-                    archive.unlink()
-                work.chmod(0o755)
-                work.rename(base)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-    return base
+def _build(root: Path) -> None:
+    options = ["--variant=minbase", "--components=main", f"--include={','.join(_INCLUDED)}"]
+    # A mount name space of its own: what debootstrap mounts goes away with it, however it ends.
+    run_step(["unshare", "--mount", "debootstrap", *options, codename(), root, mirror()])
+    for archive in (root / "var/cache/apt/archives").glob("*.deb"):
+        archive.unlink()
 
 
 @contextlib.contextmanager
 def debian_tree(directory: Path) -> Iterator[Tree]:
     """A fresh one below `directory`; what runs in it ends with the block, and it goes away."""
     root = directory / "tree"
-    run_step(["cp", "-a", "--reflink=auto", _base(), root])
+    run_step(["cp", "-a", "--reflink=auto", built(f"tree-{codename()}-{'-'.join(_INCLUDED)}", _build), root])
     script = 'mount -t proc proc "$1/proc" && echo ready && exec sleep infinity'
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", str(root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.interop.vm.image.build import cache_directory, codename, mirror
+from tests.interop.vm.image.build import codename, mirror
+from tests.support.build_cache import WHEELS, cache_directory
 
 __all__ = ["BASE", "Composition", "composition", "docker", "why_no_containers"]
 
@@ -103,7 +104,7 @@ def _make_context(directory: Path) -> None:
             shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, directory / name)
-    wheels = cache_directory() / "wheels"
+    wheels = cache_directory() / WHEELS
     for lock in LOCKS:
         requirements = ["--require-hashes", "-r", str(ROOT / "requirements" / f"{lock}.txt")]
         run(

@@ -4,10 +4,10 @@
 
 Needs root, and the packages that scripts/debian_packages.py installs. Packages come from the mirror that the machine's
 own apt configuration names. An image belongs to the recipe in this directory and to the versions of the packages that
-apt offers: if one of them changes, another is built. The cache may be deleted at any time no guest runs.
+apt offers: if one of them changes, another is built, and those go that nobody has used for a month. The cache may be
+deleted at any time no guest runs.
 """
 
-import fcntl
 import hashlib
 import lzma
 import os
@@ -16,15 +16,14 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.interop.vm.image.recipe import EARLY_MODULES, MODULES, PACKAGES, PRUNED
+from tests.support.build_cache import built
 
-__all__ = ["COMMANDS", "BuildError", "Image", "cache_directory", "ensure_image", "uncompressed_kernel"]
+__all__ = ["COMMANDS", "BuildError", "Image", "ensure_image", "uncompressed_kernel"]
 
 HERE = Path(__file__).parent
 COMMANDS = ("qemu-system-x86_64", "debootstrap", "cpio", "zstd", "mke2fs", "apt-get", "dpkg")
@@ -62,11 +61,6 @@ class Image:
         """The root file system, never written to."""
         return self.directory / "root.ext4"
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether it is there; a directory gets its name when everything is in it."""
-        return self.root.exists()
-
 
 def run(command: Sequence[str | Path], *, directory: Path | None = None, stdin: str | None = None) -> str:
     """Run a step and give what it printed; raises `BuildError`."""
@@ -86,11 +80,6 @@ def run(command: Sequence[str | Path], *, directory: Path | None = None, stdin: 
 
 
 # --- what it is built from --------------------------------------------------------------------------------------------
-
-
-def cache_directory() -> Path:
-    """Where images are kept: isthmus-vm in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus-vm"
 
 
 def codename() -> str:
@@ -268,31 +257,9 @@ def build(work: Path) -> None:
         shutil.rmtree(work / name)
 
 
-@contextmanager
-def only_one(cache: Path) -> Iterator[None]:
-    """Wait while another process builds here."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def ensure_image(name: Callable[[], str] = key, build: Callable[[Path], None] = build) -> Image:
     """The image that belongs to the recipe and the packages on offer, built if it is not there; raises `BuildError`."""
-    cache = cache_directory()
-    image = Image(directory=cache / name())
-    if image.is_complete:
-        return image
-    with only_one(cache):
-        if not image.is_complete:  # nobody has built it meanwhile
-            work = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
-            try:
-                build(work)
-                work.chmod(0o755)
-                work.rename(image.directory)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-    return image
+    return Image(directory=built(name(), build))
 
 
 if __name__ == "__main__":
