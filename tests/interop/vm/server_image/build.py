@@ -42,6 +42,8 @@ def make_tree(root: Path) -> None:
 def set_up(root: Path) -> None:
     """What the guest's administrator would have said."""
     (root / "etc" / "fstab").write_text("")
+    # What tests install is whole, with its documentation.
+    (root / "etc" / "dpkg" / "dpkg.cfg.d" / "guest").write_text("force-unsafe-io\n")
     (root / "etc" / "hostname").write_text("isthmus-server\n")
     (root / "etc" / "machine-id").write_text("6973746d75733a207468652073657276\n")
     (root / "etc" / "iscsi" / "initiatorname.iscsi").write_text("InitiatorName=iqn.2026-01.com.example:guest\n")
