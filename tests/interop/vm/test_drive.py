@@ -35,8 +35,10 @@ def test_a_disc_is_mounted(serve: Serve, guest: Guest, image: Path) -> None:
     server = serve("--cdrom", image)
     out = guest.run(
         about(server, guest)
+        + "start_udev\n"
         + FIND
         + """
+        udevadm settle
         blkid -p -o value -s LABEL /dev/sr0
         [ "$(cat /sys/block/sr0/removable /sys/block/sr0/ro /sys/block/sr0/queue/logical_block_size | tr '\\n' ' ')" = "1 1 2048 " ] ||
             fail "$(cat /sys/block/sr0/removable /sys/block/sr0/ro /sys/block/sr0/queue/logical_block_size)"
@@ -45,7 +47,10 @@ def test_a_disc_is_mounted(serve: Serve, guest: Guest, image: Path) -> None:
         sha256sum < /mnt/iscsi/hello.txt
         fails sg_start --eject "$GENERIC"
         umount /mnt/iscsi
-        eventually sg_start --eject "$GENERIC" # Behind an unmount, udev looks at the disc for a moment, and locks it in.
+        # udev keeps a disc locked in for good, mounted or not (cdrom_id --lock-media); as eject(1) does, unlock it first.
+        fails sg_start --eject "$GENERIC"
+        sg_prevent --allow "$GENERIC"
+        sg_start --eject "$GENERIC"
         fails sg_turs "$GENERIC"
         sg_raw --request=8 "$GENERIC" 4a 01 00 00 10 00 00 00 08 00 2>&1
         sg_turs --verbose "$GENERIC" 2>&1 || true

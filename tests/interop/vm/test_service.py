@@ -52,6 +52,7 @@ load() {
         dd if=/tmp/some of=/mnt/iscsi/load bs=20k conv=fsync,notrunc status=none
         cmp /tmp/some <(dd if=/mnt/iscsi/load iflag=direct bs=200k count=1 status=none) || return
         echo $number > /tmp/rounds
+        sleep 0.5
     done
 }
 rounds_go_on() {
@@ -68,7 +69,7 @@ load &
 LOAD=$!
 rounds_go_on
 """
-"""Something that writes, has it made durable, and reads it again past the cache, all the time."""
+"""Something that writes, has it made durable, and reads it again past the cache; with a pause, as there is one processor."""
 
 END_OF_LOAD = """
 touch /tmp/enough
