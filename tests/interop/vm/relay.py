@@ -18,17 +18,19 @@ class Relay:
 
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        # Bound and never listening, it keeps the port while nobody listens there.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._forwarded = 0
-        self._is_blocked = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listener = self._listen()
 
     @property
     def port(self) -> int:
         """Where clients connect."""
-        port = self._listener.getsockname()[1]
+        port = self._place.getsockname()[1]
         assert isinstance(port, int)
         return port
 
@@ -58,36 +60,46 @@ class Relay:
         return len(pairs)
 
     def block(self) -> None:
-        """Cut all connections, and let no others through."""
-        self._is_blocked = True
-        self.cut()
+        """Cut all connections, and let no others through: who tries is refused, as by a server that is not there.
 
-    def unblock(self) -> None:
-        """Let connections through again."""
-        self._is_blocked = False
-
-    def close(self) -> None:
-        """Take no more connections, and cut those that there are."""
+        One that was taken and closed at once would meet iscsid 2.1.8 in the middle of its login, and now and then it
+        does not try again after that.
+        """
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
 
-    def _accept(self) -> None:
+    def unblock(self) -> None:
+        """Let connections through again."""
+        self._listener = self._listen()
+
+    def close(self) -> None:
+        """Take no more connections, and cut those that there are."""
+        self.block()
+        self._place.close()
+
+    def _listen(self) -> socket.socket:
+        listener = socket.create_server(self._place.getsockname())
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        return listener
+
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
-            if self._is_blocked:
-                client.close()
-                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._server_port))
             except OSError:
                 client.close()
                 continue
             with self._lock:
+                if listener.fileno() < 0:  # blocked meanwhile
+                    client.close()
+                    server.close()
+                    return
                 self._pairs.append((client, server))
             threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
             threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
